@@ -1,0 +1,77 @@
+// Package state is the contract for control state: what exists and who works on what. Store keeps versioned documents and leases.
+//
+// Documents are small and few (thousands, kilobytes): streams' settings, groups, deliveries. It refuses to be a database: there are no
+// queries beyond a kind and a key prefix.
+package state
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// The errors a caller can decide by.
+var (
+	ErrNotFound = errors.New("document not found")
+	ErrConflict = errors.New("document version conflict") // the document is not at the version the change expects
+	ErrHeld     = errors.New("lease held by another owner")
+	ErrLost     = errors.New("lease lost") // expired, released or taken over since
+)
+
+// Key names a document: a kind, [a-z0-9-]{1,64}, and an id of 1..512 bytes within it.
+type Key struct {
+	Kind string
+	ID   string
+}
+
+// Document is one versioned value. Value must not be written to.
+type Document struct {
+	Key
+	Version int64 // 1 at creation, +1 with each change; a deleted and recreated document starts again at 1
+	Value   []byte
+}
+
+// What a Change may expect of the document's version, beside an exact one.
+const (
+	Any    int64 = -1 // whatever it is, also absent
+	Absent int64 = 0
+)
+
+// Change is one write: it puts Value, or deletes the document if Delete is set, if the document is at version If.
+type Change struct {
+	Key    Key
+	If     int64
+	Value  []byte
+	Delete bool
+}
+
+// Store keeps documents and leases. All methods are safe for concurrent use and may block on disk or network; what they changed is
+// durable when they return. The acceptance suite of every implementation is in package statetest.
+type Store interface {
+	// Apply makes all changes or, if one finds another version than it expects, none: then ErrConflict. It returns the new versions,
+	// 0 for a deleted document. The log copies the values.
+	Apply(ctx context.Context, changes ...Change) ([]int64, error)
+	// Get returns a document. ErrNotFound.
+	Get(ctx context.Context, key Key) (Document, error)
+	// List returns the documents of a kind whose id begins with prefix, ordered by id.
+	List(ctx context.Context, kind, prefix string) ([]Document, error)
+	// Watch sends the id of each changed or deleted document of a kind until ctx ends, then closes the channel. A slow receiver sees each
+	// id at least once after its last change, not every change.
+	Watch(ctx context.Context, kind string) <-chan string
+
+	// Acquire takes the lease of name for owner until ttl from now, or renews it if owner holds it. ErrHeld while another owner's is unexpired.
+	// The epoch grows with each change of owner: a worker hands it to what it writes, so that an older worker can be told apart.
+	Acquire(ctx context.Context, name, owner string, ttl time.Duration) (Lease, error)
+	// Renew extends a lease that is still held with the same epoch. ErrLost.
+	Renew(ctx context.Context, lease Lease, ttl time.Duration) (Lease, error)
+	// Release gives a lease up at once. Releasing a lost lease does nothing.
+	Release(ctx context.Context, lease Lease) error
+}
+
+// Lease says that an owner may work on name until it expires.
+type Lease struct {
+	Name    string
+	Owner   string
+	Epoch   int64
+	Expires time.Time
+}
