@@ -7,15 +7,19 @@ package state
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
 // The errors a caller can decide by.
 var (
+	ErrInvalid  = errors.New("invalid document key")
 	ErrNotFound = errors.New("document not found")
 	ErrConflict = errors.New("document version conflict") // the document is not at the version the change expects
 	ErrHeld     = errors.New("lease held by another owner")
 	ErrLost     = errors.New("lease lost") // expired, released or taken over since
+	ErrClosed   = errors.New("state store closed")
 )
 
 // Key names a document: a kind, [a-z0-9-]{1,64}, and an id of 1..512 bytes within it.
@@ -23,6 +27,19 @@ type Key struct {
 	Kind string
 	ID   string
 }
+
+// Check returns ErrInvalid with a reason if k cannot name a document.
+func (k Key) Check() error {
+	if len(k.Kind) < 1 || len(k.Kind) > 64 || strings.IndexFunc(k.Kind, func(r rune) bool { return !strings.ContainsRune(kindCharacters, r) }) >= 0 {
+		return fmt.Errorf("%w: kind %q must have 1 to 64 of the characters %s", ErrInvalid, k.Kind, kindCharacters)
+	}
+	if len(k.ID) < 1 || len(k.ID) > 512 {
+		return fmt.Errorf("%w: id of %d bytes must have 1 to 512", ErrInvalid, len(k.ID))
+	}
+	return nil
+}
+
+const kindCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 // Document is one versioned value. Value must not be written to.
 type Document struct {
@@ -49,7 +66,7 @@ type Change struct {
 // durable when they return. The acceptance suite of every implementation is in package statetest.
 type Store interface {
 	// Apply makes all changes or, if one finds another version than it expects, none: then ErrConflict. It returns the new versions,
-	// 0 for a deleted document. The log copies the values.
+	// 0 for a deleted document. The store copies the values. ErrInvalid for a key that cannot be, ErrClosed.
 	Apply(ctx context.Context, changes ...Change) ([]int64, error)
 	// Get returns a document. ErrNotFound.
 	Get(ctx context.Context, key Key) (Document, error)
@@ -60,7 +77,7 @@ type Store interface {
 	Watch(ctx context.Context, kind string) <-chan string
 
 	// Acquire takes the lease of name for owner until ttl from now, or renews it if owner holds it. ErrHeld while another owner's is unexpired.
-	// The epoch grows with each change of owner: a worker hands it to what it writes, so that an older worker can be told apart.
+	// The epoch grows with each change of owner, and when an owner takes up again what it had lost: a worker hands it to what it writes, so that an older worker can be told apart.
 	Acquire(ctx context.Context, name, owner string, ttl time.Duration) (Lease, error)
 	// Renew extends a lease that is still held with the same epoch. ErrLost.
 	Renew(ctx context.Context, lease Lease, ttl time.Duration) (Lease, error)
