@@ -1,0 +1,136 @@
+package vfs
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"sync/atomic"
+)
+
+// memFile is an open file of Mem: it outlives its name, as on Unix.
+type memFile struct {
+	fs     *Mem
+	node   *inode
+	closed atomic.Bool
+}
+
+func (f *memFile) check() error {
+	if f.closed.Load() {
+		return fs.ErrClosed
+	}
+	return nil
+}
+
+func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.check(); err != nil {
+		return 0, err
+	}
+	f.node.mu.RLock()
+	defer f.node.mu.RUnlock()
+	if off >= int64(len(f.node.data)) {
+		return 0, io.EOF
+	}
+	n := copy(p, f.node.data[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.check(); err != nil {
+		return 0, err
+	}
+	if err := f.grow(off + int64(len(p))); err != nil {
+		return 0, err
+	}
+	f.node.mu.Lock()
+	defer f.node.mu.Unlock()
+	copy(f.node.data[off:], p)
+	f.node.touch(off, off+int64(len(p)))
+	return len(p), nil
+}
+
+func (n *inode) touch(from, to int64) {
+	for s := from / Sector; s*Sector < to; s++ {
+		n.dirty[s] = true
+	}
+}
+
+// grow makes the file at least size bytes long, if the disk has room for them.
+func (f *memFile) grow(size int64) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	f.node.mu.RLock()
+	more := size - int64(len(f.node.data))
+	f.node.mu.RUnlock()
+	if more <= 0 {
+		return nil
+	}
+	if f.fs.limit > 0 && f.fs.usedLocked()+more > f.fs.limit {
+		return fmt.Errorf("grow by %d bytes: %w", more, ErrNoSpace)
+	}
+	f.node.mu.Lock()
+	defer f.node.mu.Unlock()
+	f.node.data = append(f.node.data, make([]byte, more)...)
+	return nil
+}
+
+func (f *memFile) Sync() error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	n := f.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch size := len(n.data); {
+	case len(n.durable) > size:
+		n.durable = n.durable[:size]
+	case len(n.durable) < size:
+		n.durable = append(n.durable, make([]byte, size-len(n.durable))...)
+	}
+	for s := range n.dirty {
+		if from := s * Sector; from < int64(len(n.data)) {
+			copy(n.durable[from:], n.data[from:min(from+Sector, int64(len(n.data)))])
+		}
+	}
+	clear(n.dirty)
+	return nil
+}
+
+func (f *memFile) Truncate(size int64) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	f.node.mu.Lock()
+	if old := int64(len(f.node.data)); size < old {
+		clear(f.node.data[size:])
+		f.node.data = f.node.data[:size]
+		f.node.touch(size, old) // if the file grows again these sectors are zeros, not what was there
+	}
+	f.node.mu.Unlock()
+	return f.grow(size)
+}
+
+func (f *memFile) Allocate(size int64) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	return f.grow(size)
+}
+
+func (f *memFile) Size() (int64, error) {
+	if err := f.check(); err != nil {
+		return 0, err
+	}
+	f.node.mu.RLock()
+	defer f.node.mu.RUnlock()
+	return int64(len(f.node.data)), nil
+}
+
+func (f *memFile) Close() error {
+	if f.closed.Swap(true) {
+		return fs.ErrClosed
+	}
+	return nil
+}

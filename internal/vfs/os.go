@@ -1,0 +1,99 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+)
+
+// OS returns the operating system's file system.
+func OS() FS { return osFS{} }
+
+type osFS struct{}
+
+func (osFS) Create(name string) (File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return nil, mark(err)
+	}
+	return osFile{f}, nil
+}
+
+func (osFS) Open(name string) (File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (osFS) Rename(old, name string) error { return mark(os.Rename(old, name)) }
+func (osFS) Remove(name string) error      { return os.Remove(name) }
+func (osFS) MkdirAll(dir string) error     { return mark(os.MkdirAll(dir, 0o750)) }
+func (osFS) SyncDir(dir string) error      { return syncDir(dir) }
+
+func (osFS) List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	sort.Strings(names)
+	return names, nil
+}
+
+func (osFS) Lock(name string) (io.Closer, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", name, err), f.Close())
+	}
+	return f, nil // closing the file gives the lock up
+}
+
+type osFile struct{ f *os.File }
+
+func (o osFile) ReadAt(p []byte, off int64) (int, error) { return o.f.ReadAt(p, off) }
+
+func (o osFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := o.f.WriteAt(p, off)
+	return n, mark(err)
+}
+
+func (o osFile) Close() error              { return o.f.Close() }
+func (o osFile) Sync() error               { return syncData(o.f) }
+func (o osFile) Truncate(size int64) error { return mark(o.f.Truncate(size)) }
+
+func (o osFile) Allocate(size int64) error {
+	now, err := o.Size()
+	if err != nil || size <= now {
+		return err
+	}
+	return mark(allocate(o.f, now, size))
+}
+
+func (o osFile) Size() (int64, error) {
+	info, err := o.f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// mark adds ErrNoSpace to the system's own error for a full disk or quota.
+func mark(err error) error {
+	if err == nil || !isNoSpace(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoSpace, err)
+}
+

@@ -1,0 +1,52 @@
+// Package vfs is the small file system that the engine writes through, so that a test can be the disk: OS is the real one, Mem keeps
+// files in memory and can lose power (CrashClone), Fault makes chosen operations of another one fail.
+//
+// It promises what a disk promises and no more: bytes are durable after File.Sync, names after FS.SyncDir. It refuses paths that
+// leave the tree, symbolic links, permissions and everything else that a log has no use for.
+package vfs
+
+import "io"
+
+// FS is a tree of files. Names are slash- or system-separated paths as package path/filepath makes them. Errors wrap fs.ErrNotExist,
+// fs.ErrExist and, when the disk is full, ErrNoSpace. Safe for concurrent use.
+type FS interface {
+	// Create makes a file that must not exist, open for reading and writing.
+	Create(name string) (File, error)
+	// Open opens an existing file for reading and writing.
+	Open(name string) (File, error)
+	// Rename gives a file another name, replacing the file that had it. Durable after SyncDir of both directories.
+	Rename(old, name string) error
+	Remove(name string) error
+	// List returns the names of the files in dir, without dir, in order.
+	List(dir string) ([]string, error)
+	MkdirAll(dir string) error
+	// SyncDir makes the names in dir durable.
+	SyncDir(dir string) error
+	// Lock takes the lock file name, which it makes if need be, until the Closer is closed or the process ends. ErrLocked if it is taken.
+	Lock(name string) (io.Closer, error)
+}
+
+// File is an open file. Reads and writes may run concurrently.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// Sync makes the file's bytes and size durable; other metadata need not be.
+	Sync() error
+	// Truncate sets the size; new bytes read as zero.
+	Truncate(size int64) error
+	// Allocate makes the file at least size bytes long and reserves the disk space for them where the system can; new bytes read as zero.
+	// ErrNoSpace if it does not fit.
+	Allocate(size int64) error
+	Size() (int64, error)
+}
+
+type constError string
+
+func (e constError) Error() string { return string(e) }
+
+// The errors that an FS adds to those of io/fs.
+const (
+	ErrNoSpace constError = "no space left on device"
+	ErrLocked  constError = "locked by another process"
+)
