@@ -1,0 +1,72 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/protocol/kafka/wire"
+)
+
+// api is one row of the table: a request, the versions of it that are advertised and served, and who serves it.
+type api struct {
+	key      kmsg.Key
+	min, max int16
+	// serve is nil where raw is set. A nil response closes the connection.
+	serve func(s *Server, ctx context.Context, c *Client, req kmsg.Request) kmsg.Response
+	// waits says that serve may wait for long: its context then also ends when the client hangs up.
+	waits bool
+	// raw serves requests whose bytes are too many to be decoded and copied: it reads r.Body itself.
+	raw func(s *Server, ctx context.Context, c *Client, r *wire.Request) (wire.Answer, error)
+
+	flexible int16 // the first version with tagged fields
+}
+
+// call makes a table entry of a handler, which is a method such as
+//
+//	func (s *Server) joinGroup(ctx context.Context, c *Client, req *kmsg.JoinGroupRequest) *kmsg.JoinGroupResponse
+//
+// A handler is called with one request of a connection at a time and may block. The response's version is set by the caller. req and
+// its byte slices are the handler's to keep.
+func call[Q kmsg.Request, R interface {
+	comparable
+	kmsg.Response
+}](serve func(*Server, context.Context, *Client, Q) R) func(*Server, context.Context, *Client, kmsg.Request) kmsg.Response {
+	return func(s *Server, ctx context.Context, c *Client, req kmsg.Request) kmsg.Response {
+		var none R
+		resp := serve(s, ctx, c, req.(Q))
+		if resp == none {
+			return nil
+		}
+		return resp
+	}
+}
+
+// coreAPIs are the requests about the cluster, its topics and their records. The lowest versions are Apache Kafka 4.0's, or lower where
+// that costs nothing: old clients disable features whose lowest version they do not know.
+func coreAPIs() []api {
+	return []api{
+		{key: kmsg.ApiVersions, min: 0, max: 4, serve: call((*Server).apiVersions)},
+	}
+}
+
+// table returns all rows by key.
+func table() map[int16]*api {
+	rows := append(coreAPIs(), groupAPIs()...)
+	byKey := make(map[int16]*api, len(rows))
+	for i := range rows {
+		row := &rows[i]
+		req := kmsg.RequestForKey(row.key.Int16())
+		for req.SetVersion(row.flexible); !req.IsFlexible() && row.flexible <= row.max; req.SetVersion(row.flexible) {
+			row.flexible++
+		}
+		byKey[row.key.Int16()] = row
+	}
+	return byKey
+}
+
+// Flexible says whether a version of a request has tagged fields.
+func (s *Server) Flexible(key, version int16) bool {
+	a := s.apis[key]
+	return a != nil && version >= a.flexible
+}

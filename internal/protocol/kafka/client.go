@@ -1,0 +1,146 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"reflect"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/protocol/kafka/wire"
+)
+
+// Client is the client at the other end of a connection. Handlers of one client never run at the same time.
+type Client struct {
+	ID       string // as the current request says
+	Addr     net.Addr
+	Software string // name and version as ApiVersions v3 and later says, or ""
+
+	server *Server
+	conn   *wire.Conn
+}
+
+// Host returns the client's IP address, or its whole address if it has none.
+func (c *Client) Host() string {
+	host, _, err := net.SplitHostPort(c.Addr.String())
+	if err != nil {
+		return c.Addr.String()
+	}
+	return host
+}
+
+// Connect begins the session of a connection.
+func (s *Server) Connect(c *wire.Conn) wire.Session {
+	return &Client{Addr: c.RemoteAddr(), server: s, conn: c}
+}
+
+// Close ends the session.
+func (c *Client) Close() {}
+
+// Serve serves one request.
+func (c *Client) Serve(ctx context.Context, r *wire.Request) (wire.Answer, error) {
+	c.ID = r.ClientID
+	a := c.server.apis[r.Key]
+	if a == nil {
+		return nil, fmt.Errorf("request key %d is not served", r.Key)
+	}
+	if r.Version < a.min || r.Version > a.max {
+		if a.key == kmsg.ApiVersions {
+			return c.answer(r, c.server.apiVersionsTooNew()), nil
+		}
+		return nil, fmt.Errorf("%s v%d is not served, only v%d to v%d", a.key.Name(), r.Version, a.min, a.max)
+	}
+	if a.raw != nil {
+		return a.raw(c.server, ctx, c, r)
+	}
+	req := kmsg.RequestForKey(r.Key)
+	req.SetVersion(r.Version)
+	if err := wire.Decode(req, r.Body); err != nil {
+		return nil, fmt.Errorf("%s v%d: %w", a.key.Name(), r.Version, err)
+	}
+	if a.waits {
+		var stop func()
+		ctx, stop = c.conn.WatchPeer(ctx)
+		defer stop()
+	}
+	resp := a.serve(c.server, ctx, c, req)
+	if resp == nil {
+		return nil, fmt.Errorf("%s v%d: %w", a.key.Name(), r.Version, context.Cause(ctx))
+	}
+	resp.SetVersion(r.Version)
+	return c.answer(r, resp), nil
+}
+
+func (c *Client) answer(r *wire.Request, resp kmsg.Response) wire.Answer {
+	a := &message{resp: resp}
+	a.begin(c, r)
+	return a
+}
+
+// message is an answer that kmsg encodes.
+type message struct {
+	observed
+	resp kmsg.Response
+}
+
+func (m *message) Ready() <-chan struct{} { return nil }
+
+func (m *message) Encode(f *wire.Frame) error {
+	f.Buf = m.resp.AppendTo(f.Buf)
+	return nil
+}
+
+func (m *message) Done(written int, err error) {
+	code := int16(0)
+	if m.client.server.cfg.Observe != nil {
+		code = errorCode(reflect.ValueOf(m.resp).Elem(), 2)
+	}
+	m.end(written, code, err)
+}
+
+// observed is the part of an answer that tells Observe of it.
+type observed struct {
+	client  *Client
+	request wire.Request
+}
+
+func (o *observed) begin(c *Client, r *wire.Request) {
+	o.client, o.request = c, *r
+	o.request.Body = nil
+}
+
+func (o *observed) end(written int, code int16, err error) {
+	s := o.client.server
+	if s.cfg.Observe == nil {
+		return
+	}
+	r := &o.request
+	s.cfg.Observe(Observation{
+		API: kmsg.Key(r.Key).Name(), Key: r.Key, Version: r.Version, ClientID: r.ClientID, Peer: o.client.Addr,
+		Received: r.Received, Latency: s.clock.Now().Sub(r.Received), RequestBytes: r.Bytes,
+		AnswerBytes: written, ErrorCode: code, Err: err,
+	})
+}
+
+// errorCode returns the first ErrorCode of v, a struct, that is not 0, looking into arrays depth levels down.
+func errorCode(v reflect.Value, depth int) int16 {
+	if f := v.FieldByName("ErrorCode"); f.IsValid() && f.Int() != 0 {
+		return int16(f.Int())
+	}
+	if depth == 0 {
+		return 0
+	}
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if f.Kind() != reflect.Slice || f.Type().Elem().Kind() != reflect.Struct {
+			continue
+		}
+		for j := range f.Len() {
+			if code := errorCode(f.Index(j), depth-1); code != 0 {
+				return code
+			}
+		}
+	}
+	return 0
+}

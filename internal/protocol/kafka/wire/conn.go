@@ -1,0 +1,304 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Conn is one client's connection.
+type Conn struct {
+	server  *Server
+	net     net.Conn
+	session Session
+	ctx     context.Context // ends when the server stops or the connection is shut
+	cancel  context.CancelCauseFunc
+	in      *bufio.Reader
+	client  string // the last client id: clients send the same one with each request
+	direct  Frame  // answers the reading goroutine writes itself
+	vectors net.Buffers
+
+	phase atomic.Int32 // what the reading goroutine does, for checkStall
+	since atomic.Int64 // tick of the last progress in it
+	wrote atomic.Int64 // tick of the last progress in writing; 0 = nobody writes
+
+	queue queue
+}
+
+type phase = int32
+
+const (
+	idle    phase = iota // between requests
+	reading              // a frame has begun
+	serving              // the session or a budget is at work
+)
+
+// inBuffer is the size of the buffer in front of reading. A frame that fits needs no other memory until it is complete.
+const inBuffer = 4 << 10
+
+func newConn(ctx context.Context, s *Server, nc net.Conn) *Conn {
+	c := &Conn{server: s, net: nc, in: bufio.NewReaderSize(nc, inBuffer)}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	c.queue.conn = c
+	c.queue.idle = sync.NewCond(&c.queue.mu)
+	return c
+}
+
+// RemoteAddr returns the client's address, LocalAddr the one it connected to.
+func (c *Conn) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
+
+// LocalAddr returns the address that the client connected to.
+func (c *Conn) LocalAddr() net.Addr { return c.net.LocalAddr() }
+
+func (c *Conn) run() {
+	c.progress(idle)
+	c.session = c.server.cfg.Handler.Connect(c)
+	err := c.serve()
+	c.queue.wait(0)
+	c.session.Close()
+	stopped := errors.Is(context.Cause(c.ctx), ErrStopping)
+	if cause := context.Cause(c.ctx); cause != nil {
+		err = cause
+	}
+	c.cancel(err)
+	c.net.Close()
+	if !stopped && err != errHungUp {
+		c.server.cfg.Logger.Warn("connection closed", "peer", c.net.RemoteAddr(), "client", c.client, "reason", err)
+	}
+}
+
+// errHungUp ends a connection that its client closed between requests: nothing to report.
+var errHungUp = errors.New("client hung up")
+
+func (c *Conn) serve() error {
+	for {
+		r, mem, err := c.read()
+		if err != nil {
+			return err
+		}
+		err = c.serveOne(r, mem)
+		if err != nil {
+			return err
+		}
+		c.progress(idle)
+	}
+}
+
+// memory is what a frame occupies.
+type memory struct {
+	budget *Budget // nil: none, it fitted the input buffer
+	bytes  int64
+	buf    *[]byte
+}
+
+func (m *memory) release(pooled bool) {
+	if m.budget != nil {
+		m.budget.Give(m.bytes)
+		m.budget = nil
+	}
+	if m.buf != nil && pooled {
+		recycle(m.buf)
+	}
+	m.buf = nil
+}
+
+func (c *Conn) serveOne(r *Request, mem memory) error {
+	answer, err := c.session.Serve(c.ctx, r)
+	if answer == nil || err != nil {
+		mem.release(r.Pooled)
+		return err
+	}
+	if answer.Ready() != nil {
+		mem.release(r.Pooled)
+		return c.queue.put(r, answer)
+	}
+	if err = c.queue.wait(0); err != nil {
+		answer.Done(0, err)
+		mem.release(r.Pooled)
+		return err
+	}
+	n, err := c.direct.add(r, answer)
+	if err == nil {
+		err = c.flush(&c.direct)
+	}
+	c.direct.reset()
+	if cap(c.direct.Buf) > keepBuf {
+		c.direct.Buf = nil
+	}
+	answer.Done(n, err)
+	mem.release(r.Pooled)
+	if errors.Is(err, ErrNoAnswer) {
+		return nil
+	}
+	return err
+}
+
+// read reads one request. Its frame is in memory of its own.
+func (c *Conn) read() (*Request, memory, error) {
+	head, err := c.in.Peek(4)
+	if err != nil {
+		if len(head) == 0 {
+			return nil, memory{}, errHungUp
+		}
+		return nil, memory{}, fmt.Errorf("connection ended within a frame's length")
+	}
+	n := int(int32(binary.BigEndian.Uint32(head)))
+	if n < minRequest || n > c.server.cfg.MaxRequestBytes {
+		return nil, memory{}, fmt.Errorf("frame length %d is outside %d..%d", n, minRequest, c.server.cfg.MaxRequestBytes)
+	}
+	c.progress(reading)
+	// Memory is taken when bytes have come, not when they are promised.
+	if _, err = c.in.Peek(min(4+n, inBuffer)); err != nil {
+		return nil, memory{}, fmt.Errorf("connection ended within a frame of %d bytes: %w", n, err)
+	}
+	_, _ = c.in.Discard(4)
+	mem, err := c.take(n)
+	if err != nil {
+		return nil, memory{}, err
+	}
+	if err = c.fill(*mem.buf); err != nil {
+		mem.release(true)
+		return nil, memory{}, fmt.Errorf("connection ended within a frame of %d bytes: %w", n, err)
+	}
+	c.progress(serving)
+	r, err := parseHeader(*mem.buf, c.server.cfg.Handler.Flexible, c.keepClient)
+	if err != nil {
+		mem.release(true)
+		return nil, memory{}, err
+	}
+	r.Received = c.server.cfg.Clock.Now()
+	return &r, mem, nil
+}
+
+// take waits for memory for a frame of n bytes.
+func (c *Conn) take(n int) (memory, error) {
+	mem := memory{budget: c.server.small, bytes: int64(n)}
+	if n > largeFrame {
+		mem.budget = c.server.large
+	}
+	c.progress(serving)
+	if err := mem.budget.Take(c.ctx, mem.bytes); err != nil {
+		return memory{}, err
+	}
+	c.progress(reading)
+	mem.buf = buffer(n)
+	return mem, nil
+}
+
+// fill reads len(b) bytes, and notes progress on the way.
+func (c *Conn) fill(b []byte) error {
+	for len(b) > 0 {
+		n, err := c.in.Read(b)
+		b = b[n:]
+		if err != nil {
+			return err
+		}
+		c.progress(reading)
+	}
+	return nil
+}
+
+func (c *Conn) keepClient(id []byte) string {
+	if c.client != string(id) {
+		c.client = string(id)
+	}
+	return c.client
+}
+
+// maxWrite is how much is handed to the network at once; the deadline for progress starts again with each.
+const maxWrite = 1 << 20
+
+// flush writes f's bytes. Only one goroutine does so at a time.
+func (c *Conn) flush(f *Frame) error {
+	c.vectors = f.vectors(c.vectors[:0])
+	all := c.vectors
+	defer func() { clear(all); c.wrote.Store(0) }()
+	for rest := all; len(rest) > 0; {
+		c.wrote.Store(c.server.ticks.Load() + 1)
+		n, size := 0, 0
+		for n < len(rest) && (n == 0 || size+len(rest[n]) <= maxWrite) {
+			size += len(rest[n])
+			n++
+		}
+		part := rest[:n:n]
+		if _, err := part.WriteTo(c.net); err != nil {
+			return fmt.Errorf("write answer: %w", err)
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+func (c *Conn) progress(p phase) {
+	c.since.Store(c.server.ticks.Load())
+	c.phase.Store(p)
+}
+
+// pressureStall is how many ticks a frame may stall while others wait for the memory that it holds.
+const pressureStall = 2
+
+// checkStall shuts the connection if it makes no progress.
+func (c *Conn) checkStall(now int64) {
+	stall := int64(c.server.cfg.StallTimeout / tick)
+	if w := c.wrote.Load(); w != 0 && now+1-w > stall {
+		c.shut(fmt.Errorf("client has not read its answers for %s", c.server.cfg.StallTimeout))
+		return
+	}
+	quiet := now - c.since.Load()
+	switch c.phase.Load() {
+	case idle:
+		if t := c.server.cfg.IdleTimeout; t > 0 && quiet > int64(t/tick) && c.queue.empty() {
+			c.server.cfg.Logger.Debug("connection idle", "peer", c.net.RemoteAddr(), "after", t)
+			c.finish()
+		}
+	case reading:
+		if quiet > stall || quiet > pressureStall && (c.server.small.Contended() || c.server.large.Contended()) {
+			c.shut(fmt.Errorf("no bytes for %d s within a frame", quiet))
+		}
+	}
+}
+
+// past is a deadline that ends reads at once.
+var past = time.Unix(1, 0)
+
+// finish makes the connection end when it has served and answered what it has begun.
+func (c *Conn) finish() {
+	c.cancel(ErrStopping)
+	_ = c.net.SetReadDeadline(past)
+}
+
+// shut ends the connection at once.
+func (c *Conn) shut(reason error) {
+	c.cancel(reason)
+	c.net.Close()
+}
+
+// WatchPeer returns a context that ends as ctx does, or with ErrPeerGone when the client closes the connection. stop must be called before
+// the session returns from Serve. For requests that wait long: it costs a goroutine and two calls of the poller.
+func (c *Conn) WatchPeer(ctx context.Context) (watched context.Context, stop func()) {
+	watched, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if _, err := c.in.Peek(1); err != nil {
+			var timeout net.Error
+			if !errors.As(err, &timeout) || !timeout.Timeout() {
+				cancel(ErrPeerGone)
+			}
+		}
+	}()
+	return watched, func() {
+		_ = c.net.SetReadDeadline(past)
+		<-done
+		cancel(nil)
+		if c.ctx.Err() == nil {
+			_ = c.net.SetReadDeadline(time.Time{})
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Server accepts connections and serves them until Run's context ends.
+type Server struct {
+	cfg    Config
+	small  *Budget // for frames of up to largeFrame bytes
+	large  *Budget // for those beyond, so that they cannot take the others' memory
+	ticks  atomic.Int64
+	served sync.WaitGroup // one per connection
+
+	mu    sync.Mutex
+	conns map[*Conn]struct{} // guarded by mu
+}
+
+// largeFrame is the size beyond which a frame takes its memory from a budget of its own.
+const largeFrame = 1 << 20
+
+// tick is how often the server looks for connections that are idle or stalled; timeouts are exact to one tick.
+const tick = time.Second
+
+// New returns a server that does nothing until Run.
+func New(cfg Config) (*Server, error) {
+	if cfg.Listener == nil || cfg.Handler == nil {
+		return nil, errors.New("wire: a listener and a handler are needed")
+	}
+	cfg.setDefaults()
+	large := max(int64(cfg.MaxRequestBytes), cfg.MaxInFlightBytes/2)
+	return &Server{
+		cfg:   cfg,
+		large: NewBudget(large),
+		small: NewBudget(max(cfg.MaxInFlightBytes-large, 16*largeFrame)),
+		conns: map[*Conn]struct{}{},
+	}, nil
+}
+
+// Connections returns how many connections are open, and how many bytes of memory their requests hold.
+func (s *Server) Connections() (open int, inFlight int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns), s.small.Used() + s.large.Used()
+}
+
+// Run accepts and serves until ctx ends; then it takes no more, lets served requests finish for DrainTimeout, and closes what is left. It
+// returns nil after such a stop, when nothing of the server runs any more, or the error that ended accepting.
+func (s *Server) Run(ctx context.Context) error {
+	work, stop := context.WithCancelCause(context.Background())
+	defer stop(ErrStopping)
+	swept := make(chan struct{})
+	go func() { defer close(swept); s.sweep(work) }()
+
+	unlisten := context.AfterFunc(ctx, func() { s.cfg.Listener.Close() })
+	err := s.accept(work)
+	if unlisten() {
+		s.cfg.Listener.Close()
+	}
+	if ctx.Err() != nil {
+		err = nil
+	}
+	stop(ErrStopping)
+	s.drain()
+	<-swept
+	return err
+}
+
+// maxAcceptPause bounds the pause after a failed accept, as when file descriptors have run out.
+const maxAcceptPause = time.Second
+
+func (s *Server) accept(ctx context.Context) error {
+	pause := 5 * time.Millisecond
+	for {
+		nc, err := s.cfg.Listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept: %w", err)
+		case err != nil:
+			s.cfg.Logger.Warn("accept connection", "error", err, "pause", pause)
+			t := s.cfg.Clock.NewTimer(pause)
+			select {
+			case <-t.C():
+			case <-ctx.Done():
+			}
+			t.Stop()
+			pause = min(2*pause, maxAcceptPause)
+			continue
+		}
+		pause = 5 * time.Millisecond
+		s.open(ctx, nc)
+	}
+}
+
+func (s *Server) open(ctx context.Context, nc net.Conn) {
+	c := newConn(ctx, s, nc)
+	s.mu.Lock()
+	full := len(s.conns) >= s.cfg.MaxConnections
+	if !full {
+		s.conns[c] = struct{}{}
+	}
+	s.mu.Unlock()
+	if full {
+		s.cfg.Logger.Warn("connection refused", "peer", nc.RemoteAddr(), "reason", "too many connections", "max", s.cfg.MaxConnections)
+		nc.Close()
+		return
+	}
+	s.served.Go(func() {
+		c.run()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	})
+}
+
+// drain asks every connection to end after what it is doing, and closes those that have not after DrainTimeout.
+func (s *Server) drain() {
+	s.each(func(c *Conn) { c.finish() })
+	done := make(chan struct{})
+	go func() { s.served.Wait(); close(done) }()
+	t := s.cfg.Clock.NewTimer(s.cfg.DrainTimeout)
+	defer t.Stop()
+	select {
+	case <-done:
+		return
+	case <-t.C():
+	}
+	s.each(func(c *Conn) { c.shut(ErrStopping) })
+	<-done
+}
+
+func (s *Server) each(do func(*Conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		do(c)
+	}
+}
+
+// sweep closes connections that stay in one phase for too long. One ticker for all costs less than deadlines on each read and write.
+func (s *Server) sweep(ctx context.Context) {
+	t := s.cfg.Clock.NewTicker(tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C():
+		case <-ctx.Done():
+			return
+		}
+		now := s.ticks.Add(1)
+		s.each(func(c *Conn) { c.checkStall(now) })
+	}
+}
