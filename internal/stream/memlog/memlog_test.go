@@ -1,0 +1,54 @@
+package memlog_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/stream/memlog"
+	"github.com/freshet/freshet/internal/stream/streamtest"
+)
+
+func TestLogKeepsTheContract(t *testing.T) {
+	clocks := map[stream.Log]*clock.Virtual{}
+	open := func(t *testing.T) stream.Log {
+		c := clock.NewVirtual(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+		l := memlog.New(c, nil)
+		clocks[l] = c
+		t.Cleanup(func() { _ = l.Close() })
+		return l
+	}
+	streamtest.Log(t, open, streamtest.Options{
+		Clock:  func(l stream.Log) *clock.Virtual { return clocks[l] },
+		Retain: func(_ testing.TB, l stream.Log) { l.(*memlog.Log).Retain() },
+		Crash: func(_ testing.TB, l stream.Log) stream.Log {
+			l.(*memlog.Log).BumpEpochs()
+			return l
+		},
+		Close: func(t testing.TB, l stream.Log) {
+			if err := l.(*memlog.Log).Close(); err != nil {
+				t.Fatal(err)
+			}
+		},
+	})
+}
+
+func TestReleasedChunkIsOverwritten(t *testing.T) {
+	l := memlog.New(clock.NewVirtual(time.UnixMilli(0)), nil)
+	s, err := l.Create(t.Context(), stream.Spec{Name: "s", Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := streamtest.Batch(time.UnixMilli(0), "a")
+	<-l.Append(t.Context(), []stream.Append{{Shard: s.Shard(0), Batch: b}}).Done()
+	c, err := l.Read(t.Context(), s.Shard(0), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := c.Batches[0]
+	c.Release()
+	if held[20] != 0xdb {
+		t.Fatal("a released batch still reads as if nothing had happened")
+	}
+}
