@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/freshet/freshet/tests/kit"
+)
+
+// protocol is what a client speaks.
+type protocol string
+
+const (
+	kafkaProtocol protocol = "kafka"
+	awsProtocol   protocol = "aws"
+)
+
+// client is one judge.
+type client struct {
+	name     string // in --only, in file names and in the names of streams
+	title    string // in the matrix
+	version  string
+	protocol protocol
+	// prepare installs the client and returns the program to run. errMissing = it cannot be had on this machine.
+	prepare func(ctx context.Context, b *bench) (*exec.Cmd, error)
+}
+
+var clients = []client{
+	{"java-4", "Java kafka-clients", "4.3.1", kafkaProtocol, kafkaClients("4.3.1")},
+	{"java-3", "Java kafka-clients", "3.9.2", kafkaProtocol, kafkaClients("3.9.2")},
+	{"java-2", "Java kafka-clients", "2.8.2", kafkaProtocol, kafkaClients("2.8.2")},
+	{"kafka-tools", "Kafka's own command line tools", "4.3.1", kafkaProtocol, kafkaTools},
+	{"kcat", "kcat (librdkafka of Debian)", "1.7.1", kafkaProtocol, kcat},
+	{"confluent-python", "confluent-kafka-python", "2.16.1", kafkaProtocol, python("confluent_kafka_client.py")},
+	{"franz-go", "franz-go", "1.22.2", kafkaProtocol, golang("./franz")},
+	{"sarama", "sarama", "1.61.1", kafkaProtocol, golang("./saramaclient")},
+	{"kafka-go", "segmentio/kafka-go", "0.4.51", kafkaProtocol, golang("./kafkago")},
+	{"kafkajs", "kafkajs", "2.2.4", kafkaProtocol, node("kafkajs.mjs")},
+	{"platformatic", "@platformatic/kafka", "1.35.0", kafkaProtocol, node("platformatic.mjs")},
+	{"kafka-python", "kafka-python", "3.0.12", kafkaProtocol, python("kafka_python_client.py")},
+	{"aiokafka", "aiokafka", "0.14.0", kafkaProtocol, python("aiokafka_client.py")},
+	{"boto3", "boto3", "1.44.5", awsProtocol, python("boto3_client.py")},
+	{"aws-cli", "AWS CLI", "1.46.2", awsProtocol, python("aws_cli_client.py")},
+	{"aws-go", "AWS SDK for Go v2, kinesis", "1.56.10", awsProtocol, golang("./awssdk")},
+	{"aws-java", "AWS SDK for Java v2, sync (CBOR, HTTP/1.1)", "2.41.0", awsProtocol, awsJava("sync")},
+	{"aws-java-async", "AWS SDK for Java v2, async (CBOR, HTTP/2)", "2.41.0", awsProtocol, awsJava("async")},
+	{"aws-js", "AWS SDK for JavaScript v3 (HTTP/2)", "3.1143.0", awsProtocol, node("aws.mjs")},
+}
+
+// lightJVM makes short-lived JVMs cheap: no second compiler tier, small heap.
+var lightJVM = []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx384m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"}
+
+func kafkaClients(version string) func(context.Context, *bench) (*exec.Cmd, error) {
+	return func(ctx context.Context, b *bench) (*exec.Cmd, error) {
+		dir := filepath.Join(b.root, "interop", "java")
+		jars, err := kit.Maven(ctx, "kafka-clients-"+version, filepath.Join(dir, "kafka-pom.xml"), "kafka.version="+version)
+		if err != nil {
+			return nil, err
+		}
+		return javaProgram(ctx, "java-kafka", jars, "KafkaScenario", dir)
+	}
+}
+
+func awsJava(mode string) func(context.Context, *bench) (*exec.Cmd, error) {
+	return func(ctx context.Context, b *bench) (*exec.Cmd, error) {
+		dir := filepath.Join(b.root, "interop", "java")
+		jars, err := kit.Maven(ctx, "aws-java", filepath.Join(dir, "aws-pom.xml"))
+		if err != nil {
+			return nil, err
+		}
+		return javaProgram(ctx, "java-aws", jars, "AwsScenario", dir, mode)
+	}
+}
+
+func javaProgram(ctx context.Context, name, jars, class, dir string, args ...string) (*exec.Cmd, error) {
+	classes, err := kit.Javac(ctx, name, jars, filepath.Join(dir, class+".java"), filepath.Join(dir, "Report.java"))
+	if err != nil {
+		return nil, err
+	}
+	path := classes + string(os.PathListSeparator) + filepath.Join(jars, "*")
+	all := append(append([]string{"-cp", path}, lightJVM...), class)
+	return exec.CommandContext(ctx, "java", append(all, args...)...), nil
+}
+
+func kafkaTools(ctx context.Context, b *bench) (*exec.Cmd, error) {
+	tools, err := kit.InstallKafka(ctx)
+	if err != nil {
+		return nil, err
+	}
+	script := filepath.Join(b.work, "kafka-tool")
+	if err := tools.ToolScript(script); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, "bash", filepath.Join(b.root, "interop", "shell", "kafka-tools.sh"))
+	cmd.Env = append(os.Environ(), "TOOL="+script)
+	return cmd, nil
+}
+
+func kcat(ctx context.Context, b *bench) (*exec.Cmd, error) {
+	if _, err := exec.LookPath("kcat"); err != nil {
+		if os.Geteuid() != 0 {
+			return nil, fmt.Errorf("%w: kcat is not installed, and only root can: apt-get install kcat", errMissing)
+		}
+		if err := aptInstall(ctx, "kcat"); err != nil {
+			return nil, fmt.Errorf("%w: %w", errMissing, err)
+		}
+	}
+	return exec.CommandContext(ctx, "bash", filepath.Join(b.root, "interop", "shell", "kcat.sh")), nil
+}
+
+// aptInstall installs a Debian package; the lists are fetched only if the machine has none that know it.
+func aptInstall(ctx context.Context, name string) error {
+	install := func() ([]byte, error) {
+		cmd := exec.CommandContext(ctx, "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", name)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		return cmd.CombinedOutput()
+	}
+	if _, err := install(); err == nil {
+		return nil
+	}
+	if out, err := exec.CommandContext(ctx, "apt-get", "update", "--quiet").CombinedOutput(); err != nil {
+		return fmt.Errorf("apt-get update: %w: %.500s", err, out)
+	}
+	if out, err := install(); err != nil {
+		return fmt.Errorf("apt-get install %s: %w: %.500s", name, err, out)
+	}
+	return nil
+}
+
+func python(script string) func(context.Context, *bench) (*exec.Cmd, error) {
+	return func(ctx context.Context, b *bench) (*exec.Cmd, error) {
+		dir := filepath.Join(b.root, "interop", "python")
+		bin, err := kit.Python(ctx, filepath.Join(dir, "requirements.txt"))
+		if err != nil {
+			return nil, err
+		}
+		cmd := exec.CommandContext(ctx, filepath.Join(bin, "python"), "-B", filepath.Join(dir, script))
+		cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+		return cmd, nil
+	}
+}
+
+// node copies the scenarios beside the packages, because Node looks for packages next to the importing file only.
+func node(script string) func(context.Context, *bench) (*exec.Cmd, error) {
+	return func(ctx context.Context, b *bench) (*exec.Cmd, error) {
+		source := filepath.Join(b.root, "interop", "node")
+		dir, err := kit.Node(ctx, source)
+		if err != nil {
+			return nil, err
+		}
+		work, err := os.MkdirTemp(b.work, "node-")
+		if err != nil {
+			return nil, err
+		}
+		if err := os.Symlink(filepath.Join(dir, "node_modules"), filepath.Join(work, "node_modules")); err != nil {
+			return nil, err
+		}
+		for _, f := range []string{"report.mjs", script} {
+			text, err := os.ReadFile(filepath.Join(source, f))
+			if err != nil {
+				return nil, err
+			}
+			if err := os.WriteFile(filepath.Join(work, f), text, 0o644); err != nil {
+				return nil, err
+			}
+		}
+		return exec.CommandContext(ctx, "node", filepath.Join(work, script)), nil
+	}
+}
+
+func golang(command string) func(context.Context, *bench) (*exec.Cmd, error) {
+	return func(ctx context.Context, b *bench) (*exec.Cmd, error) {
+		binary, err := kit.Go(ctx, filepath.Join(b.root, "interop", "go"), command)
+		if err != nil {
+			return nil, err
+		}
+		return exec.CommandContext(ctx, binary), nil
+	}
+}
