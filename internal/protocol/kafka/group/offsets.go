@@ -1,0 +1,135 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/freshet/freshet/internal/stream"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// MaxMetadataBytes is the longest remark that a committed offset may carry.
+func (c *Coordinator) MaxMetadataBytes() int { return c.config.MaxMetadataBytes }
+
+// Commit keeps offsets of the group, if who may do that; durable when it returns. stream.ErrNotFound: a stream is gone, and nothing was kept.
+// A commit by no member makes the group if there is none.
+func (c *Coordinator) Commit(ctx context.Context, id string, who Commit, cursors []stream.Cursor) error {
+	if err := checkID(id, true); err != nil {
+		return err
+	}
+	e, now, err := c.mayCommit(ctx, id, who)
+	if err != nil {
+		return err
+	}
+	for i := range cursors {
+		cursors[i].Committed = now
+	}
+	e.offsetsMu.RLock()
+	defer e.offsetsMu.RUnlock()
+	if c.dead(e) {
+		return kerr.CoordinatorNotAvailable // deleted since the check
+	}
+	if err = c.Log.Commit(ctx, prefix+id, cursors); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.groups[id] == nil {
+		c.groups[id] = e // nothing was kept of the group, and so it was forgotten since the check
+	}
+	c.groups[id].offsets = true
+	return nil
+}
+
+func (c *Coordinator) dead(e *entry) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return e.machine.state == Dead
+}
+
+func (c *Coordinator) mayCommit(ctx context.Context, id string, who Commit) (*entry, time.Time, error) {
+	c.mu.Lock()
+	now := c.Clock.Now()
+	e, err := c.entryLocked(id, who.Generation < 0)
+	if err != nil {
+		c.mu.Unlock()
+		if errors.Is(err, errNoGroup) {
+			err = kerr.IllegalGeneration
+		}
+		return nil, now, err
+	}
+	err = e.machine.MayCommit(now, who)
+	flush := c.settleLocked(e)
+	c.mu.Unlock()
+	if flush {
+		c.flush(ctx, e)
+	}
+	return e, now, err
+}
+
+// Offsets returns what the group has committed, ordered by stream and shard; nothing for a group that does not exist.
+func (c *Coordinator) Offsets(ctx context.Context, id string) ([]stream.Cursor, error) {
+	if err := checkID(id, true); err != nil {
+		return nil, err
+	}
+	return c.Log.Committed(ctx, prefix+id)
+}
+
+// Committed is an offset that DeleteOffsets is to remove.
+type Committed struct {
+	Topic string
+	Shard stream.Shard
+}
+
+// DeleteOffsets removes committed offsets, and returns one error, or nil, for each: GROUP_SUBSCRIBED_TO_TOPIC while members read the topic.
+func (c *Coordinator) DeleteOffsets(ctx context.Context, id string, remove []Committed) ([]error, error) {
+	c.mu.Lock()
+	e, err := c.entryLocked(id, false)
+	c.mu.Unlock()
+	if errors.Is(err, errNoGroup) {
+		err = kerr.GroupIDNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.offsetsMu.Lock()
+	defer e.offsetsMu.Unlock()
+	topics, err := c.readTopics(e)
+	if err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(remove))
+	var shards []stream.Shard
+	for i, r := range remove {
+		if topics[r.Topic] {
+			errs[i] = kerr.GroupSubscribedToTopic
+			continue
+		}
+		shards = append(shards, r.Shard)
+	}
+	if len(shards) == 0 {
+		return errs, nil
+	}
+	return errs, c.Log.Forget(ctx, prefix+id, shards)
+}
+
+// readTopics returns the topics that the group's members read, whose offsets must stay.
+func (c *Coordinator) readTopics(e *entry) (map[string]bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch e.machine.state {
+	case Dead:
+		return nil, kerr.GroupIDNotFound
+	case Empty:
+		return nil, nil
+	}
+	if e.machine.protocolType != consumerType {
+		return nil, kerr.NonEmptyGroup // what such members read is their own affair
+	}
+	topics, known := e.machine.Subscribed()
+	if !known {
+		return nil, kerr.NonEmptyGroup
+	}
+	return topics, nil
+}
