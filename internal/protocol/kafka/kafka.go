@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/protocol/kafka/group"
 	"github.com/freshet/freshet/internal/protocol/kafka/wire"
 	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/stream"
@@ -53,6 +54,9 @@ type Config struct {
 	MaxAnswerBytes int64
 	// MaxFetchSessions bounds the fetch sessions remembered (KIP-227); 0 = DefaultMaxFetchSessions.
 	MaxFetchSessions int
+
+	// Groups bound consumer groups.
+	Groups group.Config
 
 	// Limits bound connections and frames; see wire.Config, whose other fields are not looked at.
 	Limits wire.Config
@@ -97,6 +101,7 @@ type Server struct {
 	apis     map[int16]*api
 	wire     *wire.Server
 	sessions *fetchSessions
+	groups   *group.Coordinator
 	answers  *wire.Budget // memory of Fetch answers being written
 	alter    sync.Mutex   // serialises changes of topic configs: labels are read, changed and written back
 }
@@ -119,6 +124,12 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("kafka cluster id: %w", err)
 	}
 	s.sessions = newFetchSessions(cfg.MaxFetchSessions, cfg.Clock, cfg.Random)
+	s.groups, err = group.New(ctx, cfg.Groups, group.Deps{
+		Log: cfg.Log, Names: cfg.Log, Store: cfg.State, Clock: cfg.Clock, Random: cfg.Random, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
 	s.apis = table()
 	limits := cfg.Limits
 	limits.Listener, limits.Clock, limits.Logger, limits.Handler = cfg.Listener, cfg.Clock, cfg.Logger, s
@@ -201,4 +212,12 @@ func (s *Server) ClusterID() string { return s.clusterID }
 func (s *Server) Connections() (open int, inFlight int64) { return s.wire.Connections() }
 
 // Run serves until ctx ends, then lets what is being served finish. Nothing of the server runs when it returns.
-func (s *Server) Run(ctx context.Context) error { return s.wire.Run(ctx) }
+func (s *Server) Run(ctx context.Context) error {
+	groups, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the last request is served
+	var done sync.WaitGroup
+	done.Go(func() { s.groups.Run(groups) })
+	err := s.wire.Run(ctx)
+	stop()
+	done.Wait()
+	return err
+}

@@ -105,7 +105,7 @@ func New(ctx context.Context, config Config, deps Deps) (*Coordinator, error) {
 }
 
 // Run watches deadlines until ctx ends. Then whoever still waits is told to look for the coordinator again.
-func (c *Coordinator) Run(ctx context.Context) error {
+func (c *Coordinator) Run(ctx context.Context) {
 	defer c.stop()
 	expire := c.Clock.NewTicker(c.config.RetentionCheck)
 	defer expire.Stop()
@@ -115,7 +115,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		timer.Reset(c.untilNext())
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-c.wake:
 		case <-timer.C():
 			c.tick(ctx)
