@@ -77,7 +77,8 @@ type Store interface {
 	Watch(ctx context.Context, kind string) <-chan string
 
 	// Acquire takes the lease of name for owner until ttl from now, or renews it if owner holds it. ErrHeld while another owner's is unexpired.
-	// The epoch grows with each change of owner, and when an owner takes up again what it had lost: a worker hands it to what it writes, so that an older worker can be told apart.
+	// The epoch grows with each change of owner, and when an owner takes up again what it had lost: a worker hands it to what it writes, so
+	// that an older worker can be told apart.
 	Acquire(ctx context.Context, name, owner string, ttl time.Duration) (Lease, error)
 	// Renew extends a lease that is still held with the same epoch. ErrLost.
 	Renew(ctx context.Context, lease Lease, ttl time.Duration) (Lease, error)
