@@ -81,6 +81,9 @@ func unsnappy(src []byte, maxBytes int) ([]byte, error) {
 	return out, nil
 }
 
+// maxSnappyRatio is more than the format can compress to (64 bytes in three), so that a claim alone allocates nothing.
+const maxSnappyRatio = 32
+
 func unsnappyBlock(out, src []byte, maxBytes int) ([]byte, error) {
 	n, err := s2.DecodedLen(src)
 	if err != nil {
@@ -88,6 +91,9 @@ func unsnappyBlock(out, src []byte, maxBytes int) ([]byte, error) {
 	}
 	if n > maxBytes-len(out) {
 		return nil, fault(TooBig, "records decompress to more than %d bytes", maxBytes)
+	}
+	if n > maxSnappyRatio*len(src) {
+		return nil, fault(Compression, "snappy: %d bytes cannot hold the %d they claim", len(src), n)
 	}
 	block, err := s2.Decode(nil, src)
 	if err != nil {
