@@ -33,7 +33,7 @@ type crossing struct {
 }
 
 func (b *bench) newCrossing(c client) *crossing {
-	return &crossing{bench: b, client: c, in: prefix(c) + "in", out: prefix(c) + "out"}
+	return &crossing{bench: b, client: c, in: b.prefix(c) + "in", out: b.prefix(c) + "out"}
 }
 
 // keyed is one record of a crossing.

@@ -29,6 +29,7 @@ type bench struct {
 	root   string // the repository
 	work   string // temporary directory of this run
 	target target
+	run    int // tells this run's names from those of earlier ones on the same server
 	print  sync.Mutex
 }
 
@@ -135,12 +136,12 @@ func (b *bench) execute(ctx context.Context, c client, cmd *exec.Cmd) ([]finding
 		cmd.Env = os.Environ()
 	}
 	cmd.Env = append(cmd.Env,
-		"KAFKA="+b.target.kafka, "AWS_ENDPOINT_URL="+b.target.endpoint, "OBJECTS="+b.target.objects, "PREFIX="+prefix(c),
+		"KAFKA="+b.target.kafka, "AWS_ENDPOINT_URL="+b.target.endpoint, "OBJECTS="+b.target.objects, "PREFIX="+b.prefix(c),
 		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_PAGER=",
 		"PYTHONWARNINGS=ignore", "NODE_NO_WARNINGS=1")
 	if b.crosses() {
-		cmd.Env = append(cmd.Env, "IN="+prefix(c)+"in", "OUT="+prefix(c)+"out")
+		cmd.Env = append(cmd.Env, "IN="+b.prefix(c)+"in", "OUT="+b.prefix(c)+"out")
 	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -157,8 +158,8 @@ func (b *bench) execute(ctx context.Context, c client, cmd *exec.Cmd) ([]finding
 	return findings, err
 }
 
-// prefix begins every name that a client makes.
-func prefix(c client) string { return "it-" + c.name + "-" }
+// prefix begins every name that a client makes; the run is in it, so that a server can be judged again.
+func (b *bench) prefix(c client) string { return fmt.Sprintf("it-%d-%s-", b.run, c.name) }
 
 func lastLines(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")

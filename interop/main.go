@@ -85,7 +85,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	began := time.Now()
-	results := runAll(ctx, &bench{root: root, work: work, target: target}, only, o.jobs)
+	results := runAll(ctx, &bench{root: root, work: work, target: target, run: os.Getpid()}, only, o.jobs)
 	err = stop()
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
