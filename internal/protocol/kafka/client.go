@@ -36,7 +36,7 @@ func (s *Server) Connect(c *wire.Conn) wire.Session {
 }
 
 // Close ends the session.
-func (c *Client) Close() {}
+func (c *Client) Close() { c.server.sessions.drop(c) }
 
 // Serve serves one request.
 func (c *Client) Serve(ctx context.Context, r *wire.Request) (wire.Answer, error) {

@@ -297,8 +297,9 @@ func (c *Conn) WatchPeer(ctx context.Context) (watched context.Context, stop fun
 		_ = c.net.SetReadDeadline(past)
 		<-done
 		cancel(nil)
-		if c.ctx.Err() == nil {
-			_ = c.net.SetReadDeadline(time.Time{})
+		_ = c.net.SetReadDeadline(time.Time{})
+		if c.ctx.Err() != nil { // finish may have come in between
+			_ = c.net.SetReadDeadline(past)
 		}
 	}
 }

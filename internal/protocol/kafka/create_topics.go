@@ -1,0 +1,146 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// createTopics creates topics, each alone. v4 lets partitions and replicas default with -1, v5 returns what was made, v7 its id.
+func (s *Server) createTopics(ctx context.Context, c *Client, req *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
+	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+	asked := map[string]int{}
+	for i := range req.Topics {
+		asked[req.Topics[i].Topic]++
+	}
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		result := kmsg.NewCreateTopicsResponseTopic()
+		result.Topic = t.Topic
+		st, err := (*stream.Stream)(nil), refuse(kerr.InvalidRequest, "topic %s is in the request more than once", t.Topic)
+		if asked[t.Topic] == 1 {
+			st, err = s.createTopic(ctx, c, t, req.ValidateOnly)
+		}
+		result.ErrorCode, result.ErrorMessage = code(err), errorMessage(err)
+		if err == nil {
+			result.TopicID, result.NumPartitions, result.ReplicationFactor = st.ID, st.Shards, 1
+			result.Configs = createdConfigs(st)
+		}
+		resp.Topics = append(resp.Topics, result)
+	}
+	return resp
+}
+
+func (s *Server) createTopic(ctx context.Context, c *Client, t *kmsg.CreateTopicsRequestTopic, validateOnly bool) (*stream.Stream, error) {
+	spec, err := s.topicSpec(t)
+	if err != nil {
+		return nil, err
+	}
+	if validateOnly {
+		if _, err = s.log.Stream(ctx, spec.Name); err == nil {
+			return nil, refuse(kerr.TopicAlreadyExists, "Topic '%s' already exists.", t.Topic)
+		} else if !errors.Is(err, stream.ErrNotFound) {
+			return nil, err
+		}
+		return &stream.Stream{Name: spec.Name, Shards: spec.Shards, Config: spec.Config, Labels: spec.Labels}, nil
+	}
+	st, err := s.log.Create(ctx, spec)
+	switch {
+	case errors.Is(err, stream.ErrExists):
+		return nil, refuse(kerr.TopicAlreadyExists, "Topic '%s' already exists.", t.Topic)
+	case err != nil:
+		return nil, err
+	}
+	s.logger.Info("topic created", "topic", st.Name, "partitions", st.Shards, "peer", c.Addr, "client", c.ID)
+	if t.ReplicationFactor > 1 {
+		s.logger.Info("topic has one replica", "topic", st.Name, "asked", t.ReplicationFactor, "reason", "there is one node, and any replication factor is accepted")
+	}
+	return st, nil
+}
+
+// topicSpec checks what is asked for.
+func (s *Server) topicSpec(t *kmsg.CreateTopicsRequestTopic) (stream.Spec, error) {
+	spec := stream.Spec{Name: stream.Name(t.Topic), Shards: t.NumPartitions}
+	if err := spec.Name.Check(); err != nil {
+		return spec, refuse(kerr.InvalidTopicException, "%s", err)
+	}
+	if len(t.ReplicaAssignment) > 0 {
+		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
+			return spec, refuse(kerr.InvalidRequest, "with replica assignments, partitions and replication factor must both be -1")
+		}
+		spec.Shards = int32(len(t.ReplicaAssignment))
+		if err := s.checkAssignment(t.ReplicaAssignment); err != nil {
+			return spec, err
+		}
+	} else if err := s.checkReplicas(t.ReplicationFactor); err != nil {
+		return spec, err
+	}
+	if spec.Shards == -1 {
+		spec.Shards = s.cfg.DefaultPartitions
+	}
+	if spec.Shards <= 0 || spec.Shards > s.cfg.MaxPartitions {
+		return spec, refuse(kerr.InvalidPartitions, "Number of partitions must be from 1 to %d, not %d.", s.cfg.MaxPartitions, spec.Shards)
+	}
+	settings := make([]setting, 0, len(t.Configs))
+	for _, config := range t.Configs {
+		if config.Value == nil {
+			return spec, refuse(kerr.InvalidConfig, "Null value not supported for topic configs: %s", config.Name)
+		}
+		settings = append(settings, setting{config.Name, config.Value})
+	}
+	var err error
+	spec.Config, spec.Labels, err = configure(defaultTopicConfig, nil, settings)
+	return spec, err
+}
+
+func (s *Server) checkReplicas(factor int16) error {
+	if factor == -1 || factor == 1 || factor > 1 && s.cfg.AcceptAnyRF {
+		return nil
+	}
+	if factor <= 0 {
+		return refuse(kerr.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.")
+	}
+	return refuse(kerr.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): there is 1 broker.", factor)
+}
+
+// checkAssignment checks that partitions 0..n-1 are assigned, each to this broker.
+func (s *Server) checkAssignment(all []kmsg.CreateTopicsRequestTopicReplicaAssignment) error {
+	seen := make([]bool, len(all))
+	for i := range all {
+		a := &all[i]
+		if a.Partition < 0 || int(a.Partition) >= len(all) || seen[a.Partition] {
+			return refuse(kerr.InvalidReplicaAssignment, "partitions must be numbered from 0, each once: %d", a.Partition)
+		}
+		seen[a.Partition] = true
+		if err := s.checkBrokers(a.Replicas); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkBrokers checks that a partition is assigned to this broker and to no other.
+func (s *Server) checkBrokers(replicas []int32) error {
+	if len(replicas) != 1 || replicas[0] != s.cfg.NodeID {
+		return refuse(kerr.InvalidReplicaAssignment, "replicas can only be on broker %d: %v", s.cfg.NodeID, replicas)
+	}
+	return nil
+}
+
+func createdConfigs(st *stream.Stream) []kmsg.CreateTopicsResponseTopicConfig {
+	configs := make([]kmsg.CreateTopicsResponseTopicConfig, 0, len(topicSettings))
+	for i := range topicSettings {
+		value, set := topicSettings[i].value(st)
+		row := kmsg.NewCreateTopicsResponseTopicConfig()
+		row.Name, row.Value, row.Source = topicSettings[i].Key, &value, int8(kmsg.ConfigSourceDefaultConfig)
+		if set {
+			row.Source = int8(kmsg.ConfigSourceDynamicTopicConfig)
+		}
+		configs = append(configs, row)
+	}
+	return configs
+}

@@ -1,0 +1,88 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// refusal is an answer to a client: Kafka's error, and what is wrong in the case at hand.
+type refusal struct {
+	kind   *kerr.Error
+	reason string
+}
+
+func (r *refusal) Error() string { return r.reason }
+
+func refuse(kind *kerr.Error, format string, args ...any) error {
+	return &refusal{kind, fmt.Sprintf(format, args...)}
+}
+
+// kinds maps the errors of the log to Kafka's, first match first. Nothing else does.
+var kinds = []struct {
+	is   error
+	kind *kerr.Error
+}{
+	{stream.ErrNotFound, kerr.UnknownTopicOrPartition},
+	{stream.ErrExists, kerr.TopicAlreadyExists},
+	{stream.ErrOutOfRange, kerr.OffsetOutOfRange},
+	{stream.ErrTooLarge, kerr.MessageTooLarge},
+	{stream.ErrTimestamp, kerr.InvalidTimestamp},
+	{stream.ErrFenced, kerr.InvalidProducerEpoch},
+	{stream.ErrOutOfOrder, kerr.OutOfOrderSequenceNumber},
+	{stream.ErrStale, kerr.DuplicateSequenceNumber},
+	{stream.ErrFull, kerr.KafkaStorageError}, // clients retry it: a full disk may get room
+	{stream.ErrClosed, kerr.NotLeaderForPartition},
+	{stream.ErrUnavailable, kerr.NotLeaderForPartition},
+	{stream.ErrInvalid, kerr.InvalidRequest},
+	{context.Canceled, kerr.RequestTimedOut},
+	{context.DeadlineExceeded, kerr.RequestTimedOut},
+}
+
+var faults = map[batch.Fault]*kerr.Error{
+	batch.Truncated:    kerr.CorruptMessage,
+	batch.Magic:        kerr.InvalidRecord,
+	batch.Checksum:     kerr.CorruptMessage,
+	batch.Inconsistent: kerr.InvalidRecord,
+	batch.Compression:  kerr.UnsupportedCompressionType,
+	batch.TooBig:       kerr.MessageTooLarge,
+}
+
+// code returns Kafka's error code for err, 0 for nil.
+func code(err error) int16 {
+	if err == nil {
+		return 0
+	}
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.kind.Code
+	}
+	var b *batch.Error
+	if errors.As(err, &b) && faults[b.Fault] != nil {
+		return faults[b.Fault].Code
+	}
+	var corrupt *stream.CorruptError
+	if errors.As(err, &corrupt) {
+		return kerr.KafkaStorageError.Code
+	}
+	for _, k := range kinds {
+		if errors.Is(err, k.is) {
+			return k.kind.Code
+		}
+	}
+	return kerr.UnknownServerError.Code
+}
+
+// message returns what a client is told beside the code, nil for no error.
+func errorMessage(err error) *string {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	return &text
+}

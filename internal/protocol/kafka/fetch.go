@@ -1,0 +1,150 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/protocol/kafka/wire"
+)
+
+// fetch answers with batches from many partitions, or waits for them: until there are min_bytes, an error, or max_wait is over (KIP-74 for
+// the sizes). It never looks at a partition that has not moved: a fetchSet keeps a watcher, and a session (v7, KIP-227) keeps its fetchSet.
+//
+// v4 brings isolation levels, v5 the log start offset, v9 leader epochs, v10 zstd, v12 the epoch of the last record, v13 topic ids in place
+// of names, v16 addresses of leaders. Consumers' replica ids are not looked at: there are no followers.
+func (s *Server) fetch(ctx context.Context, c *Client, r *wire.Request) (wire.Answer, error) {
+	req := &kmsg.FetchRequest{Version: r.Version}
+	if err := wire.Decode(req, r.Body); err != nil {
+		return nil, fmt.Errorf("Fetch v%d: %w", r.Version, err)
+	}
+	a := &fetched{server: s, version: r.Version, committed: req.IsolationLevel == 1}
+	a.begin(c, r)
+	set, session, err := s.sessions.begin(s.log, c, req)
+	if err != nil {
+		a.code = code(err)
+		return a, nil
+	}
+	defer s.sessions.end(session, set)
+	if session != nil {
+		a.session = session.id
+	}
+	f := &fetching{server: s, client: c, set: set, answer: a, req: req, full: session == nil || !session.begun}
+	f.run(ctx)
+	if session != nil {
+		session.begun = true
+	}
+	return a, nil
+}
+
+// fetching is one Fetch at work.
+type fetching struct {
+	server *Server
+	client *Client
+	set    *fetchSet
+	answer *fetched
+	req    *kmsg.FetchRequest
+	full   bool // list every partition, not only those with news
+}
+
+// run fills the answer, waiting if need be.
+func (f *fetching) run(ctx context.Context) {
+	f.set.take()
+	f.examine(ctx)
+	defer f.answer.finish()
+	if f.enough() || f.req.MaxWaitMillis <= 0 || len(f.set.parts) == 0 {
+		return
+	}
+	watched, stop := f.client.conn.WatchPeer(ctx)
+	defer stop()
+	timer := f.server.clock.NewTimer(time.Duration(f.req.MaxWaitMillis) * time.Millisecond)
+	defer timer.Stop()
+	f.set.watch()
+	for {
+		timely := f.wait(watched, timer)
+		f.answer.release()
+		f.examine(ctx)
+		if !timely || f.enough() {
+			return
+		}
+	}
+}
+
+// enough says whether the answer may go out.
+func (f *fetching) enough() bool {
+	return f.answer.failed || f.answer.bytes >= int(f.req.MinBytes)
+}
+
+// wait returns true when there may be enough bytes, false when the time is over or nobody waits any more. To know, it asks only
+// partitions that have moved how much they have grown.
+func (f *fetching) wait(ctx context.Context, timer clock.Timer) bool {
+	have := f.answer.bytes
+	for {
+		select {
+		case <-f.set.watcher.Ready():
+		case <-timer.C():
+			return false
+		case <-ctx.Done():
+			return false
+		}
+		for _, p := range f.set.take() {
+			bounds, err := f.server.log.Bounds(ctx, p.shard)
+			if err != nil {
+				return true
+			}
+			have += int(max(0, bounds.Bytes-p.bytes))
+			p.bytes = bounds.Bytes
+		}
+		if have >= int(f.req.MinBytes) {
+			return true
+		}
+	}
+}
+
+// examine reads the partitions that have something to read, in turn, until the answer is as large as it may be. Those that had nothing
+// are not looked at again until they move.
+func (f *fetching) examine(ctx context.Context) {
+	limit := int64(min(f.req.MaxBytes, f.server.cfg.MaxFetchBytes))
+	taken := f.server.answers.TakeUpTo(limit)
+	left := int(taken)
+	a := f.answer
+	var skipped, served []*fetchPart
+	queue := f.set.hot
+	for len(queue) > 0 && (left > 0 || a.bytes == 0) {
+		p := queue[0]
+		queue = queue[1:]
+		e, more := f.read(ctx, p, left)
+		switch {
+		case more && len(e.chunk.Batches) == 0 && e.err == nil:
+			skipped = append(skipped, p) // its turn comes when it is the first
+		case more:
+			served = append(served, p)
+		default:
+			p.hot = false
+		}
+		n := e.chunk.Bytes()
+		left -= n
+		a.add(e, f.full)
+	}
+	f.set.requeue(skipped, queue, served)
+	if f.full {
+		f.listRest(ctx, queue)
+	}
+	// What was not used is given back; the batch that may exceed the limit is nobody's.
+	a.budget = min(taken, int64(a.bytes))
+	f.server.answers.Give(taken - a.budget)
+}
+
+// listRest lists partitions for which there was no room.
+func (f *fetching) listRest(ctx context.Context, parts []*fetchPart) {
+	for _, p := range parts {
+		e := fetchEntry{part: p}
+		if e.err = f.set.resolve(ctx, p); e.err == nil {
+			e.chunk.Bounds, e.err = f.server.log.Bounds(ctx, p.shard)
+		}
+		f.answer.add(e, true)
+	}
+}

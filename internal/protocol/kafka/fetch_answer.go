@@ -1,0 +1,213 @@
+package kafka
+
+import (
+	"encoding/binary"
+
+	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/protocol/kafka/wire"
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// fetched is the answer to a Fetch. It is encoded by hand, so that records go from the log's memory to the network without being copied.
+type fetched struct {
+	observed
+	server    *Server
+	version   int16
+	committed bool // read_committed: nothing of open transactions
+	code      int16
+	session   int32
+	entries   []fetchEntry
+	bytes     int   // of records
+	budget    int64 // of Server.answers
+	failed    bool  // a partition has an error
+}
+
+// fetchEntry is what is said of one partition.
+type fetchEntry struct {
+	part  *fetchPart
+	key   fetchKey
+	err   error
+	chunk stream.Chunk
+
+	diverging      bool // the consumer has records that the log has not (KIP-595)
+	divergingEpoch int32
+	divergingEnd   stream.Offset
+}
+
+// cut drops batches that begin at end or behind it.
+func (e *fetchEntry) cut(end stream.Offset) {
+	for i, b := range e.chunk.Batches {
+		if h, err := batch.Parse(b); err == nil && stream.Offset(h.BaseOffset) >= end {
+			e.chunk.Batches = e.chunk.Batches[:i]
+			return
+		}
+	}
+}
+
+// add takes e into the answer if it has news, or all is set.
+func (a *fetched) add(e fetchEntry, all bool) {
+	p, b := e.part, e.chunk.Bounds
+	e.key = p.key
+	moved := e.err == nil && (b.Start != p.told.Start || b.End != p.told.End || b.LastStable != p.told.LastStable)
+	a.failed = a.failed || e.err != nil || e.diverging
+	a.bytes += e.chunk.Bytes()
+	switch {
+	case p.slot > 0:
+		a.entries[p.slot-1] = e
+	case all || moved || e.err != nil || e.diverging || len(e.chunk.Batches) > 0:
+		a.entries = append(a.entries, e)
+		p.slot = len(a.entries)
+	default:
+		e.chunk.Release()
+	}
+}
+
+// release gives back the records, and keeps what else is said of the partitions.
+func (a *fetched) release() {
+	for i := range a.entries {
+		a.entries[i].chunk.Release()
+	}
+	a.server.answers.Give(a.budget)
+	a.bytes, a.budget = 0, 0
+}
+
+// finish notes what the consumer is told: nothing is added any more.
+func (a *fetched) finish() {
+	for i := range a.entries {
+		e := &a.entries[i]
+		e.part.slot = 0
+		if e.err == nil {
+			e.part.told = e.chunk.Bounds
+		}
+		e.part = nil
+	}
+}
+
+func (a *fetched) Ready() <-chan struct{} { return nil }
+
+func (a *fetched) Done(written int, err error) {
+	failed := a.code
+	for i := range a.entries {
+		if failed == 0 {
+			failed = code(a.entries[i].err)
+		}
+	}
+	a.release()
+	a.end(written, failed, err)
+}
+
+// Encode writes, per partition: index i32, error i16, high watermark i64, v4 last stable offset i64, v5 log start offset i64, v4 aborted
+// transactions, v11 preferred replica i32, records, v12 tags. Since v12 lengths are uvarints of one more, and since v13 topics are ids.
+func (a *fetched) Encode(f *wire.Frame) error {
+	flexible := a.version >= 12
+	f.Buf = binary.BigEndian.AppendUint32(f.Buf, 0) // throttle
+	if a.version >= 7 {
+		f.Buf = binary.BigEndian.AppendUint16(f.Buf, uint16(a.code))
+		f.Buf = binary.BigEndian.AppendUint32(f.Buf, uint32(a.session))
+	}
+	f.Buf = appendLength(f.Buf, a.topics(), flexible)
+	for from := 0; from < len(a.entries); {
+		to := a.sameTopic(from)
+		if a.version >= 13 {
+			f.Buf = append(f.Buf, a.entries[from].key.id[:]...)
+		} else {
+			f.Buf = appendText(f.Buf, a.entries[from].key.topic, flexible)
+		}
+		f.Buf = appendLength(f.Buf, to-from, flexible)
+		for i := from; i < to; i++ {
+			a.encodePart(f, &a.entries[i])
+		}
+		if flexible {
+			f.Buf = append(f.Buf, 0)
+		}
+		from = to
+	}
+	if flexible {
+		f.Buf = append(f.Buf, 0)
+	}
+	return nil
+}
+
+// topics returns how many runs of entries of the same topic there are.
+func (a *fetched) topics() int {
+	n := 0
+	for from := 0; from < len(a.entries); from = a.sameTopic(from) {
+		n++
+	}
+	return n
+}
+
+// sameTopic returns the end of the run of entries that begins at from.
+func (a *fetched) sameTopic(from int) int {
+	k := a.entries[from].key
+	to := from + 1
+	for to < len(a.entries) && a.entries[to].key.topic == k.topic && a.entries[to].key.id == k.id {
+		to++
+	}
+	return to
+}
+
+func (a *fetched) encodePart(f *wire.Frame, e *fetchEntry) {
+	bounds, flexible := e.chunk.Bounds, a.version >= 12
+	if e.err != nil {
+		bounds = stream.Bounds{Start: -1, End: -1, LastStable: -1}
+	}
+	f.Buf = binary.BigEndian.AppendUint32(f.Buf, uint32(e.key.partition))
+	f.Buf = binary.BigEndian.AppendUint16(f.Buf, uint16(code(e.err)))
+	f.Buf = binary.BigEndian.AppendUint64(f.Buf, uint64(bounds.End))
+	if a.version >= 4 {
+		f.Buf = binary.BigEndian.AppendUint64(f.Buf, uint64(bounds.LastStable))
+	}
+	if a.version >= 5 {
+		f.Buf = binary.BigEndian.AppendUint64(f.Buf, uint64(bounds.Start))
+	}
+	if a.version >= 4 {
+		f.Buf = appendAborted(f.Buf, a.committed, flexible)
+	}
+	if a.version >= 11 {
+		f.Buf = append(f.Buf, 0xff, 0xff, 0xff, 0xff) // no other replica is preferred
+	}
+	f.Buf = appendLength(f.Buf, e.chunk.Bytes(), flexible)
+	for _, b := range e.chunk.Batches {
+		f.Attach(b)
+	}
+	if flexible {
+		f.Buf = appendDiverging(f.Buf, e)
+	}
+}
+
+// appendAborted appends the aborted transactions among the records: none, as there are no transactions. Who does not read committed gets null.
+func appendAborted(b []byte, committed, flexible bool) []byte {
+	if committed {
+		return appendLength(b, 0, flexible)
+	}
+	return appendLength(b, -1, flexible)
+}
+
+// appendDiverging appends a partition's tags: tag 0 is where the consumer's records and the log part, epoch i32 and offset i64.
+func appendDiverging(b []byte, e *fetchEntry) []byte {
+	if !e.diverging {
+		return append(b, 0)
+	}
+	b = append(b, 1, 0, 4+8+1)
+	b = binary.BigEndian.AppendUint32(b, uint32(e.divergingEpoch))
+	b = binary.BigEndian.AppendUint64(b, uint64(e.divergingEnd))
+	return append(b, 0)
+}
+
+// appendLength appends the length of an array or of bytes, -1 for null.
+func appendLength(b []byte, n int, flexible bool) []byte {
+	if flexible {
+		return binary.AppendUvarint(b, uint64(n+1))
+	}
+	return binary.BigEndian.AppendUint32(b, uint32(n))
+}
+
+func appendText(b []byte, s string, flexible bool) []byte {
+	if flexible {
+		b = binary.AppendUvarint(b, uint64(len(s)+1))
+	} else {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
+	}
+	return append(b, s...)
+}

@@ -1,0 +1,110 @@
+package kafka
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// What a ListOffsets may ask for in place of a time, with the version that brought it.
+const (
+	latestOffset          = -1
+	earliestOffset        = -2
+	maxTimestamp          = -3 // v7, KIP-734
+	earliestLocal         = -4 // v8, KIP-405
+	latestTiered          = -5 // v9, KIP-1005
+	earliestPendingUpload = -6 // v11, KIP-1023
+)
+
+var offsetQuestions = map[int64]int16{latestOffset: 1, earliestOffset: 1, maxTimestamp: 7, earliestLocal: 8, latestTiered: 9, earliestPendingUpload: 11}
+
+// listOffsets finds offsets by time, or the ends of partitions. v1 answers one offset with its timestamp, v2 knows isolation levels, v4 leader
+// epochs. Nothing is tiered, so the earliest local offset is the earliest, and there is no tiered or pending one.
+func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
+	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	type asked struct {
+		topic     string
+		partition int32
+	}
+	seen := map[asked]int{}
+	for t := range req.Topics {
+		for _, p := range req.Topics[t].Partitions {
+			seen[asked{req.Topics[t].Topic, p.Partition}]++
+		}
+	}
+	for t := range req.Topics {
+		from, to := &req.Topics[t], kmsg.NewListOffsetsResponseTopic()
+		to.Topic = from.Topic
+		st, err := s.topic(ctx, from.Topic)
+		for i := range from.Partitions {
+			p := kmsg.NewListOffsetsResponseTopicPartition()
+			p.Partition = from.Partitions[i].Partition
+			failed := err
+			if seen[asked{from.Topic, p.Partition}] > 1 {
+				failed = refuse(kerr.InvalidRequest, "partition is asked for more than once")
+			}
+			if failed == nil {
+				failed = s.listOffset(ctx, st, &from.Partitions[i], req, &p)
+			}
+			if p.ErrorCode = code(failed); failed != nil {
+				p.Offset, p.Timestamp, p.LeaderEpoch = -1, -1, -1
+			}
+			to.Partitions = append(to.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, to)
+	}
+	return resp
+}
+
+func (s *Server) listOffset(ctx context.Context, st *stream.Stream, from *kmsg.ListOffsetsRequestTopicPartition, req *kmsg.ListOffsetsRequest,
+	to *kmsg.ListOffsetsResponseTopicPartition,
+) error {
+	address, err := shard(st, from.Partition)
+	if err != nil {
+		return err
+	}
+	bounds, err := s.log.Bounds(ctx, address)
+	if err != nil {
+		return err
+	}
+	if err = checkLeaderEpoch(from.CurrentLeaderEpoch, bounds.Epoch); err != nil {
+		return err
+	}
+	if first, ok := offsetQuestions[from.Timestamp]; from.Timestamp < 0 && (!ok || req.Version < first) {
+		return refuse(kerr.UnsupportedVersion, "ListOffsets v%d does not know the timestamp %d", req.Version, from.Timestamp)
+	}
+	at, found, ok := stream.Offset(-1), time.Time{}, true
+	to.Timestamp = -1
+	switch from.Timestamp {
+	case latestOffset:
+		if at = bounds.End; req.IsolationLevel == 1 {
+			at = bounds.LastStable
+		}
+		to.Offset, to.LeaderEpoch = int64(at), bounds.Epoch
+		return nil
+	case earliestOffset, earliestLocal:
+		at = bounds.Start
+	case latestTiered, earliestPendingUpload:
+		ok = false
+	case maxTimestamp:
+		at, found, ok, err = s.log.Latest(ctx, address)
+	default:
+		at, found, ok, err = s.log.OffsetAt(ctx, address, time.UnixMilli(from.Timestamp))
+	}
+	if err != nil {
+		return err
+	}
+	if !ok {
+		to.Offset, to.LeaderEpoch = -1, -1
+		return nil
+	}
+	if !found.IsZero() {
+		to.Timestamp = found.UnixMilli()
+	}
+	to.Offset, to.LeaderEpoch = int64(at), s.epochAt(ctx, address, at, bounds.Epoch)
+	return nil
+}

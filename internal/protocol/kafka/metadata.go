@@ -1,0 +1,109 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// The operations that a client is told it may do, as bit fields of ACL operations: without an authorizer, all that there are.
+const (
+	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
+	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
+)
+
+// metadata describes the cluster, which is one broker, and topics: those asked for, or all of them. Topics that do not exist are created if
+// client and server want it. v10 brings topic ids, v12 asking by id.
+func (s *Server) metadata(ctx context.Context, c *Client, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	broker := kmsg.NewMetadataResponseBroker()
+	broker.NodeID, broker.Host, broker.Port = s.cfg.NodeID, s.host, s.port
+	resp.Brokers = []kmsg.MetadataResponseBroker{broker}
+	resp.ClusterID = &s.clusterID
+	resp.ControllerID = s.cfg.NodeID
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = clusterOperations
+	}
+	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
+		all, err := s.log.Streams(ctx)
+		if err != nil {
+			resp.ErrorCode = code(err) // only v13 can say it; older clients see no topics, and ask again
+			return resp
+		}
+		resp.Topics = make([]kmsg.MetadataResponseTopic, 0, len(all))
+		for _, st := range all {
+			resp.Topics = append(resp.Topics, s.describeTopic(ctx, st, req))
+		}
+		return resp
+	}
+	resp.Topics = make([]kmsg.MetadataResponseTopic, 0, len(req.Topics))
+	for i := range req.Topics {
+		resp.Topics = append(resp.Topics, s.metadataTopic(ctx, c, req, &req.Topics[i]))
+	}
+	return resp
+}
+
+func (s *Server) metadataTopic(ctx context.Context, c *Client, req *kmsg.MetadataRequest, asked *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
+	st, err := s.findOrCreate(ctx, c, asked, req.Version < 4 || req.AllowAutoTopicCreation)
+	if err != nil {
+		t := kmsg.NewMetadataResponseTopic()
+		t.ErrorCode, t.Topic, t.TopicID = code(err), asked.Topic, asked.TopicID
+		if t.Topic == nil && req.Version < 12 {
+			t.Topic = kmsg.StringPtr("")
+		}
+		return t
+	}
+	return s.describeTopic(ctx, st, req)
+}
+
+func (s *Server) findOrCreate(ctx context.Context, c *Client, asked *kmsg.MetadataRequestTopic, create bool) (*stream.Stream, error) {
+	if asked.Topic == nil {
+		return s.topicByID(ctx, asked.TopicID)
+	}
+	name := stream.Name(*asked.Topic)
+	if err := name.Check(); err != nil {
+		return nil, refuse(kerr.InvalidTopicException, "%s", err)
+	}
+	st, err := s.log.Stream(ctx, name)
+	if !errors.Is(err, stream.ErrNotFound) || !create || !s.cfg.AutoCreateTopics {
+		return st, err
+	}
+	st, err = s.log.Create(ctx, stream.Spec{Name: name, Shards: s.cfg.DefaultPartitions, Config: defaultTopicConfig})
+	if errors.Is(err, stream.ErrExists) { // another client was quicker
+		return s.log.Stream(ctx, name)
+	}
+	if err == nil {
+		s.logger.Info("topic created", "topic", name, "partitions", st.Shards, "peer", c.Addr, "client", c.ID, "reason", "asked for in Metadata")
+	}
+	return st, err
+}
+
+func (s *Server) describeTopic(ctx context.Context, st *stream.Stream, req *kmsg.MetadataRequest) kmsg.MetadataResponseTopic {
+	t := kmsg.NewMetadataResponseTopic()
+	name := string(st.Name)
+	t.Topic, t.TopicID = &name, st.ID
+	if req.IncludeTopicAuthorizedOperations {
+		t.AuthorizedOperations = topicOperations
+	}
+	self := []int32{s.cfg.NodeID}
+	t.Partitions = make([]kmsg.MetadataResponseTopicPartition, st.Shards)
+	for i := range t.Partitions {
+		p := &t.Partitions[i]
+		p.Partition, p.Leader, p.Replicas, p.ISR = int32(i), s.cfg.NodeID, self, self
+		p.LeaderEpoch = s.leaderEpoch(ctx, st.Shard(int32(i)))
+	}
+	return t
+}
+
+// leaderEpoch returns a partition's epoch, or -1 if it cannot be told: then a client does not compare epochs.
+func (s *Server) leaderEpoch(ctx context.Context, address stream.Shard) int32 {
+	bounds, err := s.log.Bounds(ctx, address)
+	if err != nil {
+		return -1
+	}
+	return bounds.Epoch
+}

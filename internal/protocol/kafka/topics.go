@@ -1,0 +1,70 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// topic finds a topic by name.
+func (s *Server) topic(ctx context.Context, name string) (*stream.Stream, error) {
+	return s.log.Stream(ctx, stream.Name(name))
+}
+
+// topicByID finds a topic by id, with the error that Kafka has for that.
+func (s *Server) topicByID(ctx context.Context, id stream.ID) (*stream.Stream, error) {
+	st, err := s.log.StreamByID(ctx, id)
+	if errors.Is(err, stream.ErrNotFound) {
+		return nil, refuse(kerr.UnknownTopicID, "no topic has the id %s", id)
+	}
+	return st, err
+}
+
+// topicNamedOr finds a topic by name, or by id where requests have ids instead.
+func (s *Server) topicNamedOr(ctx context.Context, name string, id [16]byte) (*stream.Stream, error) {
+	if name == "" && !stream.ID(id).IsZero() {
+		return s.topicByID(ctx, id)
+	}
+	return s.topic(ctx, name)
+}
+
+// shard returns the address of a partition.
+func shard(st *stream.Stream, partition int32) (stream.Shard, error) {
+	if partition < 0 || partition >= st.Shards {
+		return stream.Shard{}, refuse(kerr.UnknownTopicOrPartition, "topic %s has the partitions 0 to %d, not %d", st.Name, st.Shards-1, partition)
+	}
+	return st.Shard(partition), nil
+}
+
+// checkLeaderEpoch compares the leader epoch that a client believes in, -1 for none, with the partition's (KIP-320).
+func checkLeaderEpoch(believed, current int32) error {
+	switch {
+	case believed < 0 || believed == current:
+		return nil
+	case believed < current:
+		return refuse(kerr.FencedLeaderEpoch, "leader epoch is %d, not %d any more", current, believed)
+	}
+	return refuse(kerr.UnknownLeaderEpoch, "leader epoch is %d, not yet %d", current, believed)
+}
+
+// epochAt returns the leader epoch that wrote the record at offset: the first one whose end lies beyond it.
+func (s *Server) epochAt(ctx context.Context, shard stream.Shard, offset stream.Offset, current int32) int32 {
+	epoch := current
+	for epoch > 0 {
+		earlier, end, err := s.log.EpochEnd(ctx, shard, epoch-1)
+		if err != nil || earlier < 0 || end <= offset {
+			break
+		}
+		epoch = earlier
+	}
+	return epoch
+}
+
+// compacted says whether the topic's cleanup.policy asks for compaction, for which every record needs a key.
+func compacted(st *stream.Stream) bool {
+	return strings.Contains(st.Labels[label("cleanup.policy")], "compact")
+}
