@@ -52,6 +52,23 @@ func coreAPIs() []api {
 		{key: kmsg.Metadata, min: 0, max: 13, serve: call((*Server).metadata)},
 		{key: kmsg.ApiVersions, min: 0, max: 4, serve: call((*Server).apiVersions)},
 		{key: kmsg.CreateTopics, min: 2, max: 7, serve: call((*Server).createTopics)},
+		{key: kmsg.DeleteTopics, min: 1, max: 6, serve: call((*Server).deleteTopics)},
+		{key: kmsg.DeleteRecords, min: 0, max: 2, serve: call((*Server).deleteRecords)},
+		{key: kmsg.InitProducerID, min: 0, max: 5, serve: call((*Server).initProducerID)},
+		{key: kmsg.OffsetForLeaderEpoch, min: 2, max: 4, serve: call((*Server).offsetForLeaderEpoch)},
+		{key: kmsg.DescribeACLs, min: 1, max: 3, serve: call((*Server).describeACLs)},
+		{key: kmsg.CreateACLs, min: 1, max: 3, serve: call((*Server).createACLs)},
+		{key: kmsg.DeleteACLs, min: 1, max: 3, serve: call((*Server).deleteACLs)},
+		{key: kmsg.DescribeConfigs, min: 1, max: 4, serve: call((*Server).describeConfigs)},
+		{key: kmsg.AlterConfigs, min: 0, max: 2, serve: call((*Server).alterConfigs)},
+		{key: kmsg.DescribeLogDirs, min: 1, max: 5, serve: call((*Server).describeLogDirs)},
+		{key: kmsg.CreatePartitions, min: 0, max: 3, serve: call((*Server).createPartitions)},
+		{key: kmsg.ElectLeaders, min: 0, max: 2, serve: call((*Server).electLeaders)},
+		{key: kmsg.IncrementalAlterConfigs, min: 0, max: 1, serve: call((*Server).incrementalAlterConfigs)},
+		{key: kmsg.ListPartitionReassignments, min: 0, max: 0, serve: call((*Server).listPartitionReassignments)},
+		{key: kmsg.DescribeCluster, min: 0, max: 2, serve: call((*Server).describeCluster)},
+		{key: kmsg.ListConfigResources, min: 0, max: 1, serve: call((*Server).listConfigResources)},
+		{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, serve: call((*Server).describeTopicPartitions)},
 	}
 }
 

@@ -157,3 +157,9 @@ func (s *Server) sweep(ctx context.Context) {
 		s.each(func(c *Conn) { c.checkStall(now) })
 	}
 }
+
+// IdleTimeout returns how long a connection may be idle, MaxRequestBytes how large a request may be.
+func (s *Server) IdleTimeout() time.Duration { return s.cfg.IdleTimeout }
+
+// MaxRequestBytes returns the size of the largest frame that is read.
+func (s *Server) MaxRequestBytes() int { return s.cfg.MaxRequestBytes }

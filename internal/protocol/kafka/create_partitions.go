@@ -1,0 +1,54 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// createPartitions adds partitions to topics, each alone.
+func (s *Server) createPartitions(ctx context.Context, c *Client, req *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
+	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
+	for i := range req.Topics {
+		t := kmsg.NewCreatePartitionsResponseTopic()
+		t.Topic = req.Topics[i].Topic
+		err := s.addPartitions(ctx, c, &req.Topics[i], req.ValidateOnly)
+		t.ErrorCode, t.ErrorMessage = code(err), errorMessage(err)
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
+func (s *Server) addPartitions(ctx context.Context, c *Client, t *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+	s.alter.Lock()
+	defer s.alter.Unlock()
+	st, err := s.topic(ctx, t.Topic)
+	if err != nil {
+		return err
+	}
+	switch {
+	case t.Count == st.Shards:
+		return refuse(kerr.InvalidPartitions, "Topic already has %d partition(s).", st.Shards)
+	case t.Count < st.Shards:
+		return refuse(kerr.InvalidPartitions, "The topic %s currently has %d partition(s); %d would not be an increase.", t.Topic, st.Shards, t.Count)
+	case t.Count > s.cfg.MaxPartitions:
+		return refuse(kerr.InvalidPartitions, "Number of partitions must be from 1 to %d, not %d.", s.cfg.MaxPartitions, t.Count)
+	case t.Assignment != nil && len(t.Assignment) != int(t.Count-st.Shards):
+		return refuse(kerr.InvalidReplicaAssignment, "%d partitions are added and %d assigned", t.Count-st.Shards, len(t.Assignment))
+	}
+	for i := range t.Assignment {
+		if err = s.checkBrokers(t.Assignment[i].Replicas); err != nil {
+			return err
+		}
+	}
+	if validateOnly {
+		return nil
+	}
+	if _, err = s.log.Alter(ctx, st.ID, stream.Change{Shards: &t.Count}); err == nil {
+		s.logger.Info("partitions added", "topic", t.Topic, "before", st.Shards, "partitions", t.Count, "peer", c.Addr, "client", c.ID)
+	}
+	return err
+}

@@ -1,0 +1,35 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The endpoints that DescribeCluster v1 may ask for.
+const (
+	brokerEndpoints     = 1
+	controllerEndpoints = 2
+)
+
+// describeCluster describes the cluster, which is one broker.
+func (s *Server) describeCluster(_ context.Context, _ *Client, req *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {
+	resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
+	if req.Version >= 1 && req.EndpointType != brokerEndpoints {
+		err := refuse(kerr.MismatchedEndpointType, "this is a broker, it has no endpoints of type %d", req.EndpointType)
+		if req.EndpointType != controllerEndpoints {
+			err = refuse(kerr.UnsupportedEndpointType, "endpoint type %d is unknown", req.EndpointType)
+		}
+		resp.ErrorCode, resp.ErrorMessage = code(err), errorMessage(err)
+		return resp
+	}
+	broker := kmsg.NewDescribeClusterResponseBroker()
+	broker.NodeID, broker.Host, broker.Port = s.cfg.NodeID, s.host, s.port
+	resp.Brokers = []kmsg.DescribeClusterResponseBroker{broker}
+	resp.ClusterID, resp.ControllerID, resp.EndpointType = s.clusterID, s.cfg.NodeID, brokerEndpoints
+	if req.IncludeClusterAuthorizedOperations {
+		resp.ClusterAuthorizedOperations = clusterOperations
+	}
+	return resp
+}

@@ -1,0 +1,146 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// describeConfigs returns the configs of topics and of the broker. v1 tells where a value comes from (KIP-226), v3 its type and documentation.
+// Groups and client metrics can be asked for and have no configs.
+func (s *Server) describeConfigs(ctx context.Context, _ *Client, req *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
+	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	for i := range req.Resources {
+		asked := &req.Resources[i]
+		r := kmsg.NewDescribeConfigsResponseResource()
+		r.ResourceType, r.ResourceName = asked.ResourceType, asked.ResourceName
+		configs, err := s.resourceConfigs(ctx, asked)
+		r.ErrorCode, r.ErrorMessage = code(err), errorMessage(err)
+		for _, c := range configs {
+			if asked.ConfigNames != nil && !slices.Contains(asked.ConfigNames, c.Name) {
+				continue
+			}
+			if !req.IncludeSynonyms {
+				c.ConfigSynonyms = nil
+			}
+			if !req.IncludeDocumentation {
+				c.Documentation = nil
+			}
+			r.Configs = append(r.Configs, c)
+		}
+		resp.Resources = append(resp.Resources, r)
+	}
+	return resp
+}
+
+type configRow = kmsg.DescribeConfigsResponseResourceConfig
+
+func (s *Server) resourceConfigs(ctx context.Context, asked *kmsg.DescribeConfigsRequestResource) ([]configRow, error) {
+	switch asked.ResourceType {
+	case kmsg.ConfigResourceTypeTopic:
+		if err := stream.Name(asked.ResourceName).Check(); err != nil {
+			return nil, refuse(kerr.InvalidTopicException, "%s", err)
+		}
+		st, err := s.topic(ctx, asked.ResourceName)
+		if err != nil {
+			return nil, err
+		}
+		return topicConfigs(st), nil
+	case kmsg.ConfigResourceTypeBroker:
+		return s.brokerConfigs(asked.ResourceName)
+	case kmsg.ConfigResourceTypeGroupConfig, kmsg.ConfigResourceTypeClientMetrics:
+		return nil, nil
+	}
+	return nil, refuse(kerr.InvalidRequest, "resources of type %d have no configs here", asked.ResourceType)
+}
+
+func topicConfigs(st *stream.Stream) []configRow {
+	rows := make([]configRow, 0, len(topicSettings))
+	for i := range topicSettings {
+		t := &topicSettings[i]
+		value, set := t.value(st)
+		row := kmsg.NewDescribeConfigsResponseResourceConfig()
+		row.Name, row.Value, row.ConfigType, row.Documentation = t.Key, &value, t.Type, &t.Doc
+		row.Source, row.IsDefault = kmsg.ConfigSourceDefaultConfig, true
+		if set {
+			row.Source, row.IsDefault = kmsg.ConfigSourceDynamicTopicConfig, false
+			row.ConfigSynonyms = append(row.ConfigSynonyms, synonym(t.Key, value, kmsg.ConfigSourceDynamicTopicConfig))
+		}
+		if t.Broker != "" {
+			row.ConfigSynonyms = append(row.ConfigSynonyms, synonym(t.Broker, t.Default, kmsg.ConfigSourceDefaultConfig))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func synonym(name, value string, source kmsg.ConfigSource) kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
+	s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+	s.Name, s.Value, s.Source = name, &value, source
+	return s
+}
+
+// brokerConfigs returns what the broker of a name is set to: what administration tools look for, read-only, as it is set when the server
+// starts. The name "" asks for what is set for all brokers at run time: nothing.
+func (s *Server) brokerConfigs(name string) ([]configRow, error) {
+	if name == "" {
+		return nil, nil
+	}
+	if id, err := strconv.ParseInt(name, 10, 32); err != nil || int32(id) != s.cfg.NodeID {
+		return nil, refuse(kerr.InvalidRequest, "there is one broker, %d, not %q", s.cfg.NodeID, name)
+	}
+	const (
+		boolean = kmsg.ConfigTypeBoolean
+		text    = kmsg.ConfigTypeString
+		integer = kmsg.ConfigTypeInt
+		long    = kmsg.ConfigTypeLong
+	)
+	set, def := kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigSourceDefaultConfig
+	rows := []configRow{
+		brokerRow("advertised.listeners", text, "PLAINTEXT://"+s.host+":"+strconv.Itoa(int(s.port)), set, "The address that clients are told to connect to."),
+		brokerRow("auto.create.topics.enable", boolean, strconv.FormatBool(s.cfg.AutoCreateTopics), set, "Whether asking for a topic's metadata creates it."),
+		brokerRow("broker.id", integer, strconv.Itoa(int(s.cfg.NodeID)), set, "The broker's id."),
+		brokerRow("connections.max.idle.ms", long, millis(s.wire.IdleTimeout()), set, "How long a connection may be idle."),
+		brokerRow("default.replication.factor", integer, "1", def, "Replicas of topics that do not ask for a number."),
+		brokerRow("delete.topic.enable", boolean, "true", def, "Whether topics can be deleted."),
+		brokerRow("fetch.max.bytes", integer, strconv.Itoa(int(s.cfg.MaxFetchBytes)), set, "The most that one Fetch returns."),
+		brokerRow("inter.broker.protocol.version", text, "4.2", def, "The Kafka release whose requests are served."),
+		brokerRow("log.dirs", text, s.cfg.DataDir, set, "Where the log is."),
+		brokerRow("max.incremental.fetch.session.cache.slots", integer, strconv.Itoa(s.cfg.MaxFetchSessions), set, "How many fetch sessions are remembered."),
+		brokerRow("node.id", integer, strconv.Itoa(int(s.cfg.NodeID)), set, "The broker's id."),
+		brokerRow("num.partitions", integer, strconv.Itoa(int(s.cfg.DefaultPartitions)), set, "Partitions of topics that do not ask for a number."),
+		brokerRow("offsets.retention.minutes", integer, "10080", def, "How long the offsets of an empty group are kept."),
+		brokerRow("process.roles", text, "broker,controller", def, "What the node is."),
+		brokerRow("socket.request.max.bytes", integer, strconv.Itoa(s.wire.MaxRequestBytes()), set, "The largest request that is read."),
+	}
+	for i := range topicSettings {
+		t := &topicSettings[i]
+		if t.Broker == "" || t.Broker == "freshet.durability" {
+			continue
+		}
+		rows = append(rows, brokerRow(t.Broker, t.Type, t.Default, def, t.Doc))
+	}
+	slices.SortFunc(rows, func(a, b configRow) int {
+		switch {
+		case a.Name < b.Name:
+			return -1
+		case a.Name > b.Name:
+			return 1
+		}
+		return 0
+	})
+	return rows, nil
+}
+
+func brokerRow(name string, kind kmsg.ConfigType, value string, source kmsg.ConfigSource, doc string) configRow {
+	row := kmsg.NewDescribeConfigsResponseResourceConfig()
+	row.Name, row.Value, row.ConfigType, row.Documentation = name, &value, kind, &doc
+	row.Source, row.IsDefault, row.ReadOnly = source, source == kmsg.ConfigSourceDefaultConfig, true
+	row.ConfigSynonyms = append(row.ConfigSynonyms, synonym(name, value, source))
+	return row
+}
