@@ -12,13 +12,18 @@ import (
 )
 
 const (
-	// readStep is how much is read from the log at a time, beyond a first batch that is larger.
-	readStep = 1 << 20
-	// maxPooledPage bounds the memory of a page that is kept for another read.
+	// readStep is the most that is read from the log at a time, beyond a first batch that is larger.
+	readStep      = 1 << 20
+	minReadStep   = 64 << 10
+	guessedRecord = 2 << 10
+	// maxPooledPage bounds the text of a page that is kept for another read, in bytes.
 	maxPooledPage = 2 << 20
+	// arenaSize is how much is set aside for values at a time, when there is no better guess.
+	arenaSize = 64 << 10
 )
 
-// page collects the records of one answer. It copies them out of the log's memory, which goes back at once, into a few large pieces.
+// page collects the records of one answer. It copies them out of the log's memory, which goes back at once, into a few large pieces: arenas
+// for the values, which the answer keeps, and one text for everything else.
 type page struct {
 	shard      *shard
 	next       stream.Offset // where the reader goes on
@@ -28,25 +33,28 @@ type page struct {
 	full       bool
 	waiting    int64 // timestamp of the record that did not fit, milliseconds since 1970
 
-	data    []byte // values, one after the other
+	arena   []byte // its capacity is where the next values go
 	text    []byte // sequence number and partition key of each record
 	records []pageRecord
 }
 
-// pageRecord says where a record's parts end; each begins where the one before it ends.
+// pageRecord is a record's value, and where its parts of the text end; each begins where the one before it ends.
 type pageRecord struct {
-	data, number, key int
-	arrived           int64 // milliseconds since 1970
+	data        []byte
+	number, key int
+	arrived     int64 // milliseconds since 1970
 }
 
 func (s *Service) newPage(sh *shard, from stream.Offset, maxRecords, maxBytes int) *page {
 	p := s.pages.Get().(*page)
-	*p = page{shard: sh, next: from, maxRecords: maxRecords, maxBytes: maxBytes, data: p.data[:0], text: p.text[:0], records: p.records[:0]}
+	*p = page{shard: sh, next: from, maxRecords: maxRecords, maxBytes: maxBytes, text: p.text[:0], records: p.records[:0]}
 	return p
 }
 
 func (s *Service) releasePage(p *page) {
-	if cap(p.data)+cap(p.text) <= maxPooledPage {
+	if cap(p.text) <= maxPooledPage {
+		clear(p.records)
+		p.arena = nil
 		s.pages.Put(p)
 	}
 }
@@ -55,7 +63,7 @@ func (s *Service) releasePage(p *page) {
 // end in milliseconds, 0 if it is there. A position that retention has overtaken moves up to the first record that is left.
 func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err error) {
 	for {
-		chunk, err := s.log.Read(ctx, v.Shard(p.shard.index), p.next, readStep)
+		chunk, err := s.log.Read(ctx, v.Shard(p.shard.index), p.next, p.step())
 		end := chunk.Bounds.LastStable
 		switch {
 		case errors.Is(err, stream.ErrOutOfRange):
@@ -71,6 +79,7 @@ func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err 
 			return 0, nil
 		}
 		before := p.next
+		p.reserve(min(chunk.Bytes(), p.maxBytes-p.bytes))
 		err = s.collect(v, p, chunk.Batches, end)
 		chunk.Release()
 		if err != nil {
@@ -83,6 +92,11 @@ func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err 
 			return 0, nil
 		}
 	}
+}
+
+// step returns how many bytes to read for what the page still takes: a guess for records, whose sizes are not known.
+func (p *page) step() int {
+	return min(readStep, p.maxBytes-p.bytes+batchOverhead, max((p.maxRecords-len(p.records))*guessedRecord, minReadStep))
 }
 
 // behind is the age of the record that comes next, at least 1: a reader that is behind by less than the clock shows is still behind.
@@ -123,6 +137,26 @@ func (s *Service) collect(v view, p *page, batches [][]byte, end stream.Offset) 
 	return nil
 }
 
+// reserve makes room for n bytes of values.
+func (p *page) reserve(n int) {
+	if cap(p.arena)-len(p.arena) < n {
+		p.arena = make([]byte, 0, n)
+	}
+}
+
+// keep copies a value.
+func (p *page) keep(v []byte) []byte {
+	if len(v) == 0 {
+		return []byte{} // present, if empty: nil would be absent
+	}
+	if cap(p.arena)-len(p.arena) < len(v) {
+		p.reserve(max(len(v), arenaSize))
+	}
+	from := len(p.arena)
+	p.arena = append(p.arena, v...)
+	return p.arena[from:len(p.arena):len(p.arena)]
+}
+
 // add takes one record; false means that it did not fit.
 func (p *page) add(r *batch.Record) bool {
 	if stream.Offset(r.Offset) < p.next {
@@ -135,35 +169,31 @@ func (p *page) add(r *batch.Record) bool {
 	}
 	p.bytes += size
 	p.next = stream.Offset(r.Offset) + 1
-	p.data = append(p.data, r.Value...)
 	p.text = p.shard.at(p.next, r.Timestamp/1000).append(p.text)
 	number := len(p.text)
 	p.text = appendPartitionKey(p.text, r.Key)
-	p.records = append(p.records, pageRecord{data: len(p.data), number: number, key: len(p.text), arrived: max(r.Timestamp, 0)})
+	p.records = append(p.records, pageRecord{data: p.keep(r.Value), number: number, key: len(p.text), arrived: max(r.Timestamp, 0)})
 	return true
 }
 
-// answer returns the records in the API's form, in memory of their own.
+// answer returns the records in the API's form, in memory that is no longer the page's.
 func (p *page) answer() []api.Record {
 	type parts struct {
 		number, key string
 		arrived     time.Time
 	}
-	data, text := append([]byte(nil), p.data...), string(p.text)
+	text := string(p.text)
 	kept, records := make([]parts, len(p.records)), make([]api.Record, len(p.records))
-	var before pageRecord
+	from := 0
 	for i, r := range p.records {
-		kept[i] = parts{text[before.key:r.number], text[r.number:r.key], time.UnixMilli(r.arrived)}
+		kept[i] = parts{text[from:r.number], text[r.number:r.key], time.UnixMilli(r.arrived)}
 		records[i] = api.Record{
 			SequenceNumber:              &kept[i].number,
 			ApproximateArrivalTimestamp: &kept[i].arrived,
-			Data:                        data[before.data:r.data:r.data],
+			Data:                        r.data,
 			PartitionKey:                &kept[i].key,
 		}
-		if records[i].Data == nil {
-			records[i].Data = []byte{}
-		}
-		before = r
+		from = r.key
 	}
 	return records
 }

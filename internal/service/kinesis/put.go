@@ -18,7 +18,7 @@ const (
 	explicitHashKeyHeader = "kinesis.explicit-hash-key"
 	// recordOverhead is the most that a record takes in a batch beside key, data and hash key; batchOverhead what a batch takes beside records.
 	recordOverhead = 128
-	batchOverhead  = 1 << 10
+	batchOverhead  = 256
 	// maxPooledPut bounds the memory of one request's scratch that is kept for another.
 	maxPooledPut = 2 << 20
 )

@@ -376,8 +376,8 @@ func TestPutToSmallTopic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(r, r.putRecord, &api.PutRecordInput{StreamName: new("small"), PartitionKey: new("k"), Data: make([]byte, 3072)}, "ValidationException: *")
-	r.put("small", "k", strings.Repeat("x", 3071))
+	refused(r, r.putRecord, &api.PutRecordInput{StreamName: new("small"), PartitionKey: new("k"), Data: make([]byte, 3840)}, "ValidationException: *")
+	r.put("small", "k", strings.Repeat("x", 3839))
 	in := &api.PutRecordsInput{StreamName: new("small")}
 	for range 20 {
 		in.Records = append(in.Records, api.PutRecordsRequestEntry{PartitionKey: new("k"), Data: make([]byte, 1000)})

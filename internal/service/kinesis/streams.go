@@ -216,7 +216,7 @@ func (s *Service) describeStreamSummary(ctx context.Context, call *aws.Call, in 
 		StreamModeDetails: summary.StreamModeDetails, RetentionPeriodHours: new(v.retentionHours()), StreamCreationTimestamp: &v.Created,
 		EnhancedMonitoring: noMetrics(), EncryptionType: new(api.EncryptionTypeNone),
 		OpenShardCount: new(int32(len(v.shards.open))), ConsumerCount: new(int32(len(consumers))),
-		MaxRecordSizeInKiB: new(int32(maxRecordBytes(v) >> 10)), RecordDistributionStrategy: &v.settings.Distribution,
+		MaxRecordSizeInKiB: &v.settings.MaxRecordKiB, RecordDistributionStrategy: &v.settings.Distribution,
 		ChannelCount: new(int32), QueueCount: new(int32),
 	}
 	if warm := v.settings.WarmMiBps; warm > 0 {
