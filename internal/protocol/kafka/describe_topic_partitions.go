@@ -93,6 +93,7 @@ func (s *Server) describePartitions(ctx context.Context, name string, first int3
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		p.Partition, p.LeaderID, p.LeaderEpoch = i, s.cfg.NodeID, s.leaderEpoch(ctx, st.Shard(i))
 		p.Replicas, p.ISR = self, self
+		p.EligibleLeaderReplicas, p.LastKnownELR = []int32{}, []int32{} // Java's admin client takes no null
 		t.Partitions = append(t.Partitions, p)
 	}
 	return t, 0
