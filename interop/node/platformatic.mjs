@@ -12,11 +12,12 @@ const admin = new Admin(base)
 
 const create = (topic, partitions) => admin.createTopics({ topics: [topic], partitions, replicas: 1 })
 
+// produce is idempotent: without, this client repeats all partitions of a send when the server does not know one of them yet.
 async function produce (topic, records, options = {}) {
   const producer = new Producer({ ...base, serializers: options.bytes ? undefined : stringSerializers })
   const { bytes, ...rest } = options
   try {
-    await producer.send({ messages: records.map(r => ({ topic, ...r })), acks: ProduceAcks.ALL, ...rest })
+    await producer.send({ messages: records.map(r => ({ topic, ...r })), acks: ProduceAcks.ALL, idempotent: true, ...rest })
   } finally {
     await producer.close()
   }
