@@ -22,7 +22,10 @@ const (
 	eventBudget     = 32 << 20
 )
 
-type eventWriter = aws.EventWriter[api.SubscribeToShardEventStream]
+// eventSender sends an event and returns when the client can have it; an error says that the client has gone.
+type eventSender interface {
+	Send(event *api.SubscribeToShardEventStream) error
+}
 
 // subscriber reads one shard for one subscription.
 type subscriber struct {
@@ -37,6 +40,17 @@ type subscriber struct {
 
 // subscribeToShard pushes records as they become readable: it waits for the log to say that the shard has moved, and asks nothing in between.
 func (s *Service) subscribeToShard(ctx context.Context, call *aws.Call, in *api.SubscribeToShardInput) (aws.Run[api.SubscribeToShardEventStream], error) {
+	r, err := s.newSubscriber(ctx, call, in)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, events *aws.EventWriter[api.SubscribeToShardEventStream]) error {
+		return r.run(ctx, events)
+	}, nil
+}
+
+// newSubscriber checks a request and registers its subscription, which lasts until run returns, or ctx ends if it is never called.
+func (s *Service) newSubscriber(ctx context.Context, call *aws.Call, in *api.SubscribeToShardInput) (*subscriber, error) {
 	v, c, err := s.findConsumer(ctx, call, in.ConsumerARN, nil, nil)
 	if err != nil {
 		return nil, err
@@ -62,12 +76,12 @@ func (s *Service) subscribeToShard(ctx context.Context, call *aws.Call, in *api.
 	if err != nil {
 		return nil, err
 	}
-	r := &subscriber{service: s, call: call, view: v, shard: sh, next: next, number: sh.at(next, sh.created.Unix()), subscription: sub}
-	return r.run, nil
+	context.AfterFunc(ctx, func() { s.subscriptions.remove(sub) })
+	return &subscriber{service: s, call: call, view: v, shard: sh, next: next, number: sh.at(next, sh.created.Unix()), subscription: sub}, nil
 }
 
 // run sends events until the subscription is over. The first follows at once, also without records: it tells the client that it is connected.
-func (r *subscriber) run(ctx context.Context, events *eventWriter) error {
+func (r *subscriber) run(ctx context.Context, events eventSender) error {
 	s := r.service
 	defer s.subscriptions.remove(r.subscription)
 	moved := s.log.Watch()
@@ -123,7 +137,7 @@ func (r *subscriber) isOver(ctx context.Context, life <-chan time.Time) bool {
 
 // advance reads on and sends what it found, or an event without records if one is due. over: the shard has come to its end and the client was
 // told of its children. more: records were sent and there may be others.
-func (r *subscriber) advance(ctx context.Context, events *eventWriter, due bool) (over, more bool, err error) {
+func (r *subscriber) advance(ctx context.Context, events eventSender, due bool) (over, more bool, err error) {
 	s := r.service
 	size := min(max(eventBudget/max(s.subscriptions.size(), 1), minEventBytes), maxEventBytes)
 	p := s.newPage(r.shard, r.next, maxEventRecords, size)

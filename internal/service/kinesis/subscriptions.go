@@ -28,6 +28,7 @@ type subscription struct {
 	key     subscriptionKey
 	started time.Time
 	ended   chan struct{} // closed by end
+	removed bool          // guarded by subscriptions.mu
 	reason  error         // what the client is told; nil is a normal end. Set before ended is closed.
 }
 
@@ -59,10 +60,14 @@ func (s *subscriptions) add(key subscriptionKey, now time.Time, limit int) (*sub
 	return added, nil
 }
 
-// remove forgets a subscription that is over.
+// remove forgets a subscription that is over. A second time it does nothing.
 func (s *subscriptions) remove(sub *subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if sub.removed {
+		return
+	}
+	sub.removed = true
 	if s.open[sub.key] == sub {
 		delete(s.open, sub.key)
 	}
