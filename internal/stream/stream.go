@@ -121,6 +121,12 @@ type Stream struct {
 	Created time.Time
 }
 
+// LabelInternal marks a stream that the node keeps for itself, with the name of the service it belongs to as its value.
+const LabelInternal = "freshet.internal"
+
+// Internal says that a stream is the node's own: protocols neither list it, nor let clients read, write, change or delete it.
+func (s *Stream) Internal() bool { return s.Labels[LabelInternal] != "" }
+
 // Shard returns the address of shard i.
 func (s *Stream) Shard(i int32) Shard { return Shard{Stream: s.ID, Index: i} }
 
