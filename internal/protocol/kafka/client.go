@@ -55,8 +55,7 @@ func (c *Client) Serve(ctx context.Context, r *wire.Request) (wire.Answer, error
 		return a.raw(c.server, ctx, c, r)
 	}
 	req := kmsg.RequestForKey(r.Key)
-	req.SetVersion(r.Version)
-	if err := wire.Decode(req, r.Body); err != nil {
+	if err := r.Decode(ctx, req); err != nil {
 		return nil, fmt.Errorf("%s v%d: %w", a.key.Name(), r.Version, err)
 	}
 	if a.waits {

@@ -18,7 +18,7 @@ import (
 // of names, v16 addresses of leaders. Consumers' replica ids are not looked at: there are no followers.
 func (s *Server) fetch(ctx context.Context, c *Client, r *wire.Request) (wire.Answer, error) {
 	req := &kmsg.FetchRequest{Version: r.Version}
-	if err := wire.Decode(req, r.Body); err != nil {
+	if err := r.Decode(ctx, req); err != nil {
 		return nil, fmt.Errorf("Fetch v%d: %w", r.Version, err)
 	}
 	a := &fetched{server: s, version: r.Version, committed: req.IsolationLevel == 1}

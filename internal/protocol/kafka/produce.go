@@ -23,7 +23,7 @@ const firstProduce = 3
 func (s *Server) produce(ctx context.Context, c *Client, r *wire.Request) (wire.Answer, error) {
 	r.Pooled = true // nothing below keeps the records: the log copies them
 	req := kmsg.ProduceRequest{Version: r.Version}
-	if err := wire.Decode(&req, r.Body); err != nil {
+	if err := r.Decode(ctx, &req); err != nil {
 		return nil, fmt.Errorf("Produce v%d: %w", r.Version, err)
 	}
 	a := &produced{acks: req.Acks}

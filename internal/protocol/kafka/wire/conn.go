@@ -83,6 +83,7 @@ func (c *Conn) serve() error {
 			return err
 		}
 		err = c.serveOne(r, mem)
+		r.release()
 		if err != nil {
 			return err
 		}
@@ -172,7 +173,7 @@ func (c *Conn) read() (*Request, memory, error) {
 		mem.release(true)
 		return nil, memory{}, err
 	}
-	r.Received = c.server.cfg.Clock.Now()
+	r.Received, r.budget = c.server.cfg.Clock.Now(), c.server.arrays
 	return &r, mem, nil
 }
 

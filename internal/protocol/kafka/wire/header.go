@@ -16,7 +16,9 @@ type Request struct {
 	Received      time.Time // when the frame was complete
 	Pooled        bool      // Body's memory is used again when Serve has returned
 
-	flexible bool // the response header has tags
+	flexible bool    // the response header has tags
+	budget   *Budget // for what Decode takes; nil in tests
+	decoded  int64   // taken from it
 }
 
 // apiVersions is the one key whose response header never has tags, so that a client can read it before it knows what the server speaks (KIP-511).

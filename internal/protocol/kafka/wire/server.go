@@ -15,6 +15,7 @@ type Server struct {
 	cfg    Config
 	small  *Budget // for frames of up to largeFrame bytes
 	large  *Budget // for those beyond, so that they cannot take the others' memory
+	arrays *Budget // for what Request.Decode allocates
 	ticks  atomic.Int64
 	served sync.WaitGroup // one per connection
 
@@ -36,10 +37,11 @@ func New(cfg Config) (*Server, error) {
 	cfg.setDefaults()
 	large := max(int64(cfg.MaxRequestBytes), cfg.MaxInFlightBytes/2)
 	return &Server{
-		cfg:   cfg,
-		large: NewBudget(large),
-		small: NewBudget(max(cfg.MaxInFlightBytes-large, 16*largeFrame)),
-		conns: map[*Conn]struct{}{},
+		cfg:    cfg,
+		large:  NewBudget(large),
+		small:  NewBudget(max(cfg.MaxInFlightBytes-large, 16*largeFrame)),
+		arrays: NewBudget(maxDecodedTotal),
+		conns:  map[*Conn]struct{}{},
 	}, nil
 }
 
@@ -47,7 +49,7 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) Connections() (open int, inFlight int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns), s.small.Used() + s.large.Used()
+	return len(s.conns), s.small.Used() + s.large.Used() + s.arrays.Used()
 }
 
 // Run accepts and serves until ctx ends; then it takes no more, lets served requests finish for DrainTimeout, and closes what is left. It
