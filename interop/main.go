@@ -36,7 +36,6 @@ type options struct {
 	keep    bool
 	write   bool
 	check   bool
-	args    string
 }
 
 func main() {

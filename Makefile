@@ -1,0 +1,59 @@
+# What developers run. Every tool is pinned: linters by tools/lint/go.mod, clients and peers by the files of interop/ and tests/kit. What a target
+# needs and the machine lacks comes from its own registry into $FRESHET_CACHE (default: freshet in the user's cache directory).
+
+.DEFAULT_GOAL := help
+SHELL := /usr/bin/env bash
+
+# The packages whose mistakes are races: the log, the protocols and what stands on them.
+CORE := ./internal/engine/... ./internal/stream/... ./internal/state/... ./internal/flow/... ./internal/protocol/... ./internal/service/...
+LINT := go tool -modfile=tools/lint/go.mod
+# Options of suites, as in: make crash CRASH='-kills 500', make bench-kafka BENCH='-runs 5 -records 2000000'
+CRASH ?= -kills 200
+BENCH ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## the binary, ./freshet
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o freshet ./cmd/freshet
+
+test: ## every test, the real binary and its command line included
+	go run ./tools/gotest ./...
+
+lint: ## gofumpt, go vet, staticcheck
+	@unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs $(LINT) gofumpt -l) && \
+	if [[ $$unformatted ]]; then echo "not formatted by gofumpt:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(LINT) staticcheck ./...
+
+format: ## rewrite what gofumpt would write otherwise
+	git ls-files --cached --others --exclude-standard '*.go' | xargs $(LINT) gofumpt -w
+
+race: ## the core under the race detector
+	go run ./tools/gotest -short -race $(CORE)
+
+fuzz: ## every fuzz target for a while (FUZZTIME=10s)
+	scripts/fuzz
+
+crash: ## kill -9 the real binary under load, many times
+	go run ./tools/gotest -timeout 0 ./tests/crash -args $(CRASH)
+
+interop: ## stock clients judge the binary; writes README's table
+	go run ./interop --write
+
+bench-kafka: ## against Apache Kafka, in turn
+	go run ./bench kafka $(BENCH)
+
+bench-kinesis: ## against ferrokinesis, in turn
+	go run ./bench kinesis $(BENCH)
+
+cross: ## the binary for every system, in dist/
+	scripts/cross
+
+generate: ## AWS shapes from the service models, and what else is generated
+	go generate ./...
+
+fidelity: ## docs/fidelity.md from the ledger
+	go run ./tools/fidelity
+
+.PHONY: help build test lint format race fuzz crash interop bench-kafka bench-kinesis cross generate fidelity
