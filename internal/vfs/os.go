@@ -96,4 +96,3 @@ func mark(err error) error {
 	}
 	return fmt.Errorf("%w: %w", ErrNoSpace, err)
 }
-

@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/freshet/freshet/internal/engine/format"
+	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/vfs"
+)
+
+// position is where the log ends: owned by the committer, and set once before it starts.
+type position struct {
+	file   *logFile
+	at     int64
+	group  uint64 // number of the last group
+	sum    uint32 // its sum, or the file header's
+	synced uint64 // the last group known to be on the disk
+}
+
+// wake tells the committer that the open group has something.
+func (e *Engine) wake() {
+	select {
+	case e.work <- struct{}{}:
+	default:
+	}
+}
+
+// receiptLocked returns the receipt for what was put into the open group.
+func (e *Engine) receiptLocked() *receipt {
+	r := &receipt{done: make(chan struct{})}
+	e.open.receipts = append(e.open.receipts, r)
+	e.wake()
+	return r
+}
+
+// commit is the one goroutine that writes groups: while it waits for the disk the next group fills, so that load decides how many calls
+// share a sync and an idle log answers at once.
+func (e *Engine) commit() {
+	for {
+		g := e.take()
+		if g == nil {
+			return
+		}
+		if err := e.write(g); err != nil {
+			e.fail(err)
+			return
+		}
+		e.publish(g)
+		if g.ends {
+			if err := e.roll(g.producers); err != nil {
+				e.fail(err)
+				return
+			}
+		}
+	}
+}
+
+// take waits for the open group to have something and puts an empty one in its place. It returns nil when the engine closes and nothing is left.
+func (e *Engine) take() *group {
+	for {
+		e.mu.Lock()
+		if e.failed != nil {
+			e.mu.Unlock()
+			return nil
+		}
+		if g := e.open; !g.empty() {
+			e.swapLocked()
+			e.mu.Unlock()
+			return g
+		}
+		closing := e.closing
+		e.mu.Unlock()
+		if closing {
+			return nil
+		}
+		<-e.work
+	}
+}
+
+func (e *Engine) swapLocked() {
+	g, next := e.open, e.spare
+	end := g.from
+	if g.payload > 0 {
+		end += g.size()
+		full := e.log.at+int64(g.size())+e.cfg.GroupBytes/2 > e.cfg.FileBytes || e.log.file.extents+len(g.batches) >= e.cfg.MaxExtents
+		if g.ends = full && e.log.at > format.FileHeaderSize || int64(g.size()) >= e.cfg.FileBytes; g.ends {
+			g.producers = e.producerStatesLocked()
+		}
+	}
+	g.block.acquire()
+	next.reset(g.block, end)
+	e.open, e.writing, e.spare = next, g, nil
+	close(e.room)
+	e.room = make(chan struct{})
+}
+
+// write brings the group to the disk. A full disk holds it up, not down: its offsets are given out, so it waits until there is space while
+// others are refused.
+func (e *Engine) write(g *group) error {
+	if g.payload == 0 {
+		return nil
+	}
+	p := &e.log
+	h := format.GroupHeader{File: p.file.ID, Number: p.group + 1, Synced: p.synced, Previous: p.sum}
+	b := g.seal(&h)
+	for {
+		err := e.writeAt(p.file, b, p.at)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, vfs.ErrNoSpace) {
+			return fmt.Errorf("write group %d: %w", h.Number, err)
+		}
+		if err := e.awaitSpace(err); err != nil {
+			return err
+		}
+	}
+	if g.sync {
+		if err := p.file.file.Sync(); err != nil {
+			return &syncError{p.file.name, err}
+		}
+		p.synced = h.Number
+		e.counters.syncs.Add(1)
+	}
+	e.counters.groups.Add(1)
+	e.counters.written.Add(int64(len(b)))
+	e.tail.add(p.file, p.at, b, g.block)
+	p.group, p.sum = h.Number, h.Sum
+	return nil
+}
+
+func (e *Engine) writeAt(f *logFile, b []byte, at int64) error {
+	if err := f.reserve(at+int64(len(b)), e.cfg.AllocateBytes); err != nil {
+		return err
+	}
+	f.claim(at + int64(len(b)))
+	_, err := f.file.WriteAt(b, at)
+	return err
+}
+
+// publish makes a durable group readable and answers for it.
+func (e *Engine) publish(g *group) {
+	at := e.log.at
+	if g.payload > 0 {
+		e.log.at += int64(g.size())
+		e.log.file.end.Store(e.log.at)
+	}
+	e.view.Lock()
+	for i := range g.batches {
+		b := &g.batches[i]
+		if b.shard.stream != nil { // nil: the stream was deleted by a group before
+			x := format.Extent{Base: b.base, Position: uint32(at) + uint32(b.at), Size: uint32(b.size), Latest: b.latest, Appended: b.time}
+			b.shard.add(e.log.file, x, b.next)
+			b.shard.grew(b.base, b.next, e.epoch, int64(b.size))
+			b.shard.notify()
+		}
+		b.result.Start = b.shard.start
+	}
+	for _, c := range g.changes {
+		c.apply(&e.tables)
+	}
+	e.view.Unlock()
+
+	e.mu.Lock()
+	for _, c := range g.changes {
+		if d, ok := c.(*document); ok && e.ahead[d.key] == d {
+			delete(e.ahead, d.key)
+		}
+	}
+	e.writing = nil
+	e.mu.Unlock()
+	g.finish(nil)
+	g.block.release()
+	e.recycle(g)
+	e.tend()
+}
+
+func (e *Engine) recycle(g *group) {
+	g.reset(nil, 0)
+	e.mu.Lock()
+	e.spare = g
+	e.mu.Unlock()
+}
+
+// fail stops the engine for good: nothing is written any more, everyone who waits is told, reads go on.
+func (e *Engine) fail(err error) {
+	e.mu.Lock()
+	if e.failed == nil {
+		e.failed = err
+		e.cfg.Logger.Error("the log has stopped: what is not acknowledged may be lost, restart to recover", "error", err)
+		e.fatal <- err
+		e.halt.Do(func() { close(e.stop) })
+	}
+	groups := []*group{e.writing, e.open}
+	e.writing, e.open = nil, &group{block: e.open.block}
+	close(e.room)
+	e.room = make(chan struct{})
+	e.mu.Unlock()
+	for _, g := range groups {
+		if g != nil {
+			g.finish(fmt.Errorf("%w: %w", stream.ErrUnavailable, err))
+		}
+	}
+	e.wake()
+}

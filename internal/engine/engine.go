@@ -1,0 +1,216 @@
+// Package engine is the embedded log: stream.Log and state.Store in one directory, on one disk.
+//
+// Everything that happens goes as a frame into one sequence of log files, and those files are the storage: nothing is written a second
+// time to be read. What many callers append is written and synced as one group (group.go, commit.go), published to readers once it is
+// durable (shard.go), and stays in memory for readers at the end under one budget (block.go). A full file gets an index at its end and
+// a checkpoint of everything else beside it (finish.go, checkpoint.go), so that opening reads at most the last files (recover.go). Files
+// whose bytes are mostly dead are written anew (rewrite.go). The bytes are drawn in package format.
+//
+// The types to know: Engine, Config, and Check, which verifies a directory offline.
+//
+// Three goroutines: commit writes groups, finish completes full files, maintain applies retention and gives space back. Two locks, taken in
+// this order: Engine.mu guards what writers see, Engine.view what readers see, which is never more than what is durable.
+//
+// It refuses to serve bytes that are not as they were written, to go on after a failed fsync, and to open a directory twice. It knows
+// nothing of topics, sequence numbers or clients, and never reads the wall clock.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/freshet/freshet/internal/engine/format"
+	"github.com/freshet/freshet/internal/state"
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// Engine is an open log. It implements stream.Log; State returns its state.Store.
+type Engine struct {
+	cfg  Config
+	lock io.Closer
+	pool *blockPool
+	tail tail
+	log  position // the committer's
+
+	active  atomic.Pointer[logFile] // log.file, for others
+	unclean bool                    // the log was not closed in order before it was opened
+
+	admin sync.Mutex // one change of streams or bounds at a time, from check to publication; before mu
+
+	mu      sync.Mutex
+	open    *group        // filling
+	writing *group        // on its way to the disk, or nil
+	spare   *group        // nil while writing is not
+	room    chan struct{} // closed when open is replaced
+	ahead   map[state.Key]*document
+	epoch   int32 // the leader epoch of what is appended; constant once open
+	lastNow int64
+	nextID  int64 // next producer id
+	lastID  int64 // the first one that is not reserved
+	full    bool
+	closing bool
+	failed  error
+
+	view        sync.RWMutex
+	tables      tables
+	files       []*logFile  // by number
+	checkpoints []savedMark // oldest first
+
+	closed bool // guarded by view: nothing is answered any more
+
+	index       indexCache
+	readBuffers sync.Pool // of *[]byte
+
+	work      chan struct{} // capacity 1: the open group has something
+	chores    chan struct{} // capacity 1: maintain has something to do
+	finishing chan finished
+	fatal     chan error    // capacity 1
+	leaving   chan struct{} // closed when Close begins
+	stop      chan struct{} // closed when the engine fails or has closed
+	halt      sync.Once     // closes stop
+	ended     sync.WaitGroup
+	committed chan struct{} // closed when commit has returned
+	completed chan struct{} // closed when finishFiles has returned
+	counters  counters
+	recovery  time.Duration
+}
+
+// lockName is the file that keeps a second process out.
+const lockName = "lock"
+
+// Open opens the log in cfg.Dir, making it if there is none, and recovers what an unclean stop left behind. It returns *stream.CorruptError if
+// bytes that were durable are not as they were written, vfs.ErrLocked (wrapped) if another process has the directory.
+func Open(ctx context.Context, cfg Config) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	if err := cfg.FS.MkdirAll(filepath.Join(cfg.Dir, logDir)); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	lock, err := cfg.FS.Lock(filepath.Join(cfg.Dir, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	e := &Engine{
+		cfg:       cfg,
+		lock:      lock,
+		pool:      &blockPool{size: int(cfg.GroupBytes)},
+		tail:      tail{budget: cfg.TailBytes},
+		room:      make(chan struct{}),
+		ahead:     map[state.Key]*document{},
+		tables:    newTables(cfg.MaxProducers),
+		index:     indexCache{budget: cfg.IndexBytes},
+		work:      make(chan struct{}, 1),
+		chores:    make(chan struct{}, 1),
+		finishing: make(chan finished, 1),
+		fatal:     make(chan error, 1),
+		leaving:   make(chan struct{}),
+		stop:      make(chan struct{}),
+		committed: make(chan struct{}),
+		completed: make(chan struct{}),
+	}
+	began := cfg.Clock.Now()
+	if err := e.recover(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open log %s: %w", cfg.Dir, err), e.letGo())
+	}
+	e.recovery = cfg.Clock.Now().Sub(began)
+	e.start()
+	if e.unclean {
+		// Durable before anyone learns of it: an epoch that a reader saw must not be used again for other records.
+		if err := e.propose(ctx, true, &epochChange{e.tables.epoch}); err != nil {
+			return nil, errors.Join(fmt.Errorf("open log %s: begin epoch: %w", cfg.Dir, err), e.Close())
+		}
+	}
+	return e, nil
+}
+
+func (e *Engine) start() {
+	e.open = &group{block: e.pool.get(0)}
+	e.spare = &group{}
+	e.nextID, e.lastID = e.tables.producerIDs, e.tables.producerIDs
+	e.epoch = e.tables.epoch
+	e.ended.Go(func() {
+		defer close(e.committed)
+		e.commit()
+	})
+	e.ended.Go(func() {
+		defer close(e.completed)
+		e.finishFiles()
+	})
+	e.ended.Go(e.maintain)
+}
+
+// letGo closes files and lock.
+func (e *Engine) letGo() error {
+	var errs []error
+	for _, f := range e.files {
+		errs = append(errs, f.release())
+	}
+	e.tail.clear()
+	return errors.Join(append(errs, e.lock.Close())...)
+}
+
+// Close takes no more, makes durable what it has taken, and writes a checkpoint, so that the next Open need not recover. After it nothing of
+// the engine runs. If the engine has failed it returns why.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.closing {
+		e.mu.Unlock()
+		return stream.ErrClosed
+	}
+	e.closing = true
+	close(e.leaving)
+	e.mu.Unlock()
+	e.wake()
+	<-e.committed // everything taken is published, or the engine has failed
+	close(e.finishing)
+	<-e.completed
+	e.halt.Do(func() { close(e.stop) })
+	e.ended.Wait()
+	e.closeWatches()
+	var errs []error
+	e.mu.Lock()
+	failed := e.failed
+	e.mu.Unlock()
+	if failed == nil {
+		errs = append(errs, e.closingCheckpoint())
+	}
+	e.view.Lock()
+	e.tables = newTables(0)
+	e.view.Unlock()
+	return errors.Join(append(errs, failed, e.letGo())...)
+}
+
+// Fatal has a value once the engine has stopped for good: an fsync or write has failed and what of it reached the disk is unknown. Appends
+// are answered with stream.ErrUnavailable from then on; the way out is a new Open, which recovers.
+func (e *Engine) Fatal() <-chan error { return e.fatal }
+
+// State returns the engine's documents and leases.
+func (e *Engine) State() state.Store { return (*store)(e) }
+
+// propose makes one change durable: it gets into the next group, and propose returns when it is published.
+func (e *Engine) propose(ctx context.Context, urgent bool, changes ...change) error {
+	var payloads [][]byte
+	need := 0
+	for _, c := range changes {
+		payloads = append(payloads, c.encode(nil))
+		need += len(payloads[len(payloads)-1]) + format.EntrySize
+	}
+	if err := e.enter(ctx, need, urgent); err != nil {
+		return err
+	}
+	now := e.nowLocked()
+	for i, c := range changes {
+		e.open.addChange(c, payloads[i], now)
+	}
+	r := e.receiptLocked()
+	e.mu.Unlock()
+	return r.wait(ctx)
+}

@@ -1,0 +1,150 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/freshet/freshet/internal/engine/format"
+	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/vfs"
+)
+
+// logFile is one file of the log. Its last reader closes it: removing a file takes its name at once and its bytes when nobody needs them.
+type logFile struct {
+	format.FileHeader
+	name string // base name
+	file vfs.File
+	refs atomic.Int32
+
+	end atomic.Int64 // where the groups end
+
+	// Guarded by Engine.view.
+	spans    []*span // one per shard with batches here
+	extents  int
+	live     int64 // bytes of batches in spans
+	finished bool  // the footer is written
+
+	grow      sync.Mutex
+	allocated int64 // guarded by grow: size of the file
+	zeroed    int64 // guarded by grow: up to here the file was written to, by groups or zeros
+}
+
+// logDir is the subdirectory of the log files, names in it are:
+//
+//	0000000000000003.log                        log file 3
+//	0000000000000004-0000000000000006.1.log     files 4 to 6 written anew, without what was dead
+//	next.tmp, rewrite.tmp                       not part of the log yet
+const (
+	logDir     = "log"
+	nextName   = "next.tmp"
+	rewriteTmp = "rewrite.tmp"
+)
+
+// fileName returns the base name of the file with that header.
+func fileName(h *format.FileHeader) string {
+	if h.Generation == 0 {
+		return fmt.Sprintf("%016x.log", h.First)
+	}
+	return fmt.Sprintf("%016x-%016x.%d.log", h.First, h.Last, h.Generation)
+}
+
+// parseFileName reads what fileName wrote.
+func parseFileName(name string) (h format.FileHeader, ok bool) {
+	if n, err := fmt.Sscanf(name, "%016x-%016x.%d.log", &h.First, &h.Last, &h.Generation); n != 3 || err != nil {
+		h = format.FileHeader{}
+		if n, err := fmt.Sscanf(name, "%016x.log", &h.First); n != 1 || err != nil {
+			return h, false
+		}
+		h.Last = h.First
+	}
+	return h, fileName(&h) == name
+}
+
+func (e *Engine) logPath(name string) string { return filepath.Join(e.cfg.Dir, logDir, name) }
+
+// createFile makes a log file whose header is durable before it has its name: a log file without a valid header is always damage.
+func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
+	var id [8]byte
+	if _, err := io.ReadFull(e.cfg.Random, id[:]); err != nil {
+		return nil, fmt.Errorf("draw file id: %w", err)
+	}
+	h.ID = binary.LittleEndian.Uint64(id[:])
+	f, err := e.cfg.FS.Create(e.logPath(tmp))
+	if err != nil {
+		return nil, err
+	}
+	lf := &logFile{FileHeader: h, name: fileName(&h), file: f}
+	lf.refs.Store(1)
+	lf.end.Store(format.FileHeaderSize)
+	lf.allocated, lf.zeroed = format.FileHeaderSize, format.FileHeaderSize
+	if _, err := f.WriteAt(lf.FileHeader.Append(nil), 0); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return lf, nil
+}
+
+// adopt gives a file made by createFile its name.
+func (e *Engine) adopt(f *logFile, tmp string) error {
+	if err := f.file.Sync(); err != nil {
+		return &syncError{f.name, err}
+	}
+	if err := e.cfg.FS.Rename(e.logPath(tmp), e.logPath(f.name)); err != nil {
+		return err
+	}
+	if err := e.cfg.FS.SyncDir(filepath.Join(e.cfg.Dir, logDir)); err != nil {
+		return &syncError{logDir, err}
+	}
+	return nil
+}
+
+// syncError is a failed fsync. Which of the unsynced bytes are on the disk is unknown from then on, and asking again may even be answered
+// with success (Linux forgets the error): the engine stops for good.
+type syncError struct {
+	name string
+	err  error
+}
+
+func (s *syncError) Error() string { return fmt.Sprintf("sync %s: %s", s.name, s.err) }
+func (s *syncError) Unwrap() error { return s.err }
+
+func (f *logFile) acquire() *logFile {
+	f.refs.Add(1)
+	return f
+}
+
+func (f *logFile) release() error {
+	if f.refs.Add(-1) == 0 {
+		return f.file.Close()
+	}
+	return nil
+}
+
+// corrupt describes damage at a byte of the file.
+func (f *logFile) corrupt(at int64, format string, args ...any) error {
+	return &stream.CorruptError{File: filepath.Join(logDir, f.name), Byte: at, Reason: fmt.Sprintf(format, args...)}
+}
+
+// reserve makes the file at least to bytes long, in steps if the disk has room for a whole one.
+func (f *logFile) reserve(to, step int64) error {
+	f.grow.Lock()
+	defer f.grow.Unlock()
+	if to <= f.allocated {
+		return nil
+	}
+	size := (to + step - 1) / step * step
+	err := f.file.Allocate(size)
+	if errors.Is(err, vfs.ErrNoSpace) && size > to {
+		size = to
+		err = f.file.Allocate(size)
+	}
+	if err != nil {
+		return fmt.Errorf("extend %s to %d bytes: %w", f.name, size, err)
+	}
+	f.allocated = size
+	return nil
+}

@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sort"
+	"time"
+
+	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/engine/format"
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// shardSpans returns a shard's spans and bounds at this moment, with their files acquired: the caller releases them.
+func (e *Engine) shardSpans(id stream.Shard) (*shard, []*span, stream.Bounds, error) {
+	e.view.RLock()
+	defer e.view.RUnlock()
+	s := e.tables.shards[id]
+	if s == nil {
+		return nil, nil, stream.Bounds{}, e.noShardLocked(id)
+	}
+	for _, sp := range s.spans {
+		sp.file.acquire()
+	}
+	return s, s.spans[:len(s.spans):len(s.spans)], s.bounds(e.tables.epoch), nil
+}
+
+func releaseSpans(spans []*span) error {
+	var errs []error
+	for _, sp := range spans {
+		errs = append(errs, sp.file.release())
+	}
+	return errors.Join(errs...)
+}
+
+// spanSummary is the part of a span that grows with its file, at a moment.
+type spanSummary struct {
+	extents []format.Extent // nil if they are on disk only
+	next    stream.Offset
+	latest  int64
+}
+
+func (e *Engine) summary(sp *span) spanSummary {
+	e.view.RLock()
+	defer e.view.RUnlock()
+	return spanSummary{sp.extents, sp.Next, sp.Latest}
+}
+
+// extentsOf returns the extents of a span whose file the caller has acquired.
+func (e *Engine) extentsOf(sp *span) ([]format.Extent, error) {
+	if in := e.summary(sp).extents; in != nil {
+		return in, nil
+	}
+	return e.index.load(sp)
+}
+
+// OffsetAt implements stream.Log. Times inside a batch are the producer's; where its records cannot be read, the batch's first offset and
+// largest timestamp stand for them.
+func (e *Engine) OffsetAt(ctx context.Context, id stream.Shard, t time.Time) (stream.Offset, time.Time, bool, error) {
+	return e.findRecord(ctx, id, func(latest int64) bool { return latest >= t.UnixMilli() }, func(timestamp int64) bool { return timestamp >= t.UnixMilli() })
+}
+
+// Latest implements stream.Log.
+func (e *Engine) Latest(ctx context.Context, id stream.Shard) (stream.Offset, time.Time, bool, error) {
+	latest, found, err := e.latestTimestamp(ctx, id)
+	if err != nil || !found {
+		return 0, time.Time{}, false, err
+	}
+	return e.findRecord(ctx, id, func(most int64) bool { return most >= latest }, func(timestamp int64) bool { return timestamp == latest })
+}
+
+// latestTimestamp returns the largest timestamp of the shard's live batches.
+func (e *Engine) latestTimestamp(ctx context.Context, id stream.Shard) (latest int64, found bool, err error) {
+	_, spans, bounds, err := e.shardSpans(id)
+	if err != nil {
+		return 0, false, err
+	}
+	defer func() { err = errors.Join(err, releaseSpans(spans)) }()
+	for i, sp := range spans {
+		if err := context.Cause(ctx); err != nil {
+			return 0, false, err
+		}
+		sum := e.summary(sp)
+		if i > 0 || sp.First >= bounds.Start {
+			if !found || sum.latest > latest {
+				latest, found = sum.latest, true
+			}
+			continue
+		}
+		extents, err := e.extentsOf(sp) // the first span may have dead batches
+		if err != nil {
+			return 0, false, err
+		}
+		for k := extentAt(extents, bounds.Start); k < len(extents) && bounds.Start < bounds.End; k++ {
+			x := &extents[k]
+			most := x.Latest
+			if x.Base < bounds.Start {
+				if most, err = e.latestWithin(ctx, id, bounds.Start, x, sp.file.Generation > 0); err != nil {
+					return 0, false, err
+				}
+			}
+			if !found || most > latest {
+				latest, found = most, true
+			}
+		}
+	}
+	return latest, found, nil
+}
+
+// latestWithin returns the largest timestamp at or behind start in the extent that holds start.
+func (e *Engine) latestWithin(ctx context.Context, id stream.Shard, start stream.Offset, x *format.Extent, several bool) (int64, error) {
+	most := int64(-1 << 63)
+	want := 1
+	if several {
+		want = int(x.Size)
+	}
+	c, err := e.Read(ctx, id, start, want)
+	defer c.Release()
+	for _, b := range c.Batches {
+		visitRecords(b, start, func(_ stream.Offset, timestamp int64) bool {
+			most = max(most, timestamp)
+			return true
+		})
+	}
+	return most, err
+}
+
+// visitRecords calls visit with offset and timestamp of the batch's records from start on. A batch whose records cannot be read counts as one record.
+func visitRecords(b []byte, start stream.Offset, visit func(stream.Offset, int64) bool) {
+	more := true
+	err := batch.Records(b, 0, func(r *batch.Record) bool {
+		if stream.Offset(r.Offset) >= start {
+			more = visit(stream.Offset(r.Offset), r.Timestamp)
+		}
+		return more
+	})
+	if err != nil && more {
+		if h, err := batch.Parse(b); err == nil {
+			visit(max(start, stream.Offset(h.BaseOffset)), h.MaxTimestamp)
+		}
+	}
+}
+
+// findRecord returns the first live record that fits, looking only into batches whose largest timestamp may.
+func (e *Engine) findRecord(ctx context.Context, id stream.Shard, may func(latest int64) bool, fits func(timestamp int64) bool) (at stream.Offset, when time.Time, ok bool, err error) {
+	_, spans, bounds, err := e.shardSpans(id)
+	if err != nil {
+		return 0, time.Time{}, false, err
+	}
+	defer func() { err = errors.Join(err, releaseSpans(spans)) }()
+	for _, sp := range spans {
+		if err := context.Cause(ctx); err != nil {
+			return 0, time.Time{}, false, err
+		}
+		if !may(e.summary(sp).latest) {
+			continue
+		}
+		extents, err := e.extentsOf(sp)
+		if err != nil {
+			return 0, time.Time{}, false, err
+		}
+		for k := extentAt(extents, bounds.Start); k < len(extents); k++ {
+			x := &extents[k]
+			if !may(x.Latest) || x.Base >= bounds.End {
+				continue
+			}
+			at, when, ok, err = e.findInExtent(ctx, id, max(x.Base, bounds.Start), int(x.Size), fits)
+			if ok || err != nil {
+				return at, when, ok, err
+			}
+		}
+	}
+	return 0, time.Time{}, false, nil
+}
+
+func (e *Engine) findInExtent(ctx context.Context, id stream.Shard, from stream.Offset, size int, fits func(int64) bool) (at stream.Offset, when time.Time, ok bool, err error) {
+	c, err := e.Read(ctx, id, from, size)
+	defer c.Release()
+	for _, b := range c.Batches {
+		visitRecords(b, from, func(offset stream.Offset, timestamp int64) bool {
+			if ok = fits(timestamp); ok {
+				at, when = offset, time.UnixMilli(timestamp)
+			}
+			return !ok
+		})
+		if ok {
+			break
+		}
+	}
+	if errors.Is(err, stream.ErrOutOfRange) {
+		err = nil // trimmed meanwhile
+	}
+	return at, when, ok, err
+}
+
+// EpochEnd implements stream.Log. The current epoch is known to every shard, from its end on if it has not written there yet.
+func (e *Engine) EpochEnd(_ context.Context, id stream.Shard, epoch int32) (int32, stream.Offset, error) {
+	e.view.RLock()
+	defer e.view.RUnlock()
+	s := e.tables.shards[id]
+	if s == nil {
+		return -1, -1, e.noShardLocked(id)
+	}
+	if epoch >= e.tables.epoch {
+		return e.tables.epoch, s.end, nil
+	}
+	i := sort.Search(len(s.epochs), func(i int) bool { return s.epochs[i].epoch > epoch })
+	switch {
+	case i == 0:
+		return -1, -1, nil
+	case i < len(s.epochs):
+		return s.epochs[i-1].epoch, s.epochs[i].start, nil
+	}
+	return s.epochs[i-1].epoch, s.end, nil
+}

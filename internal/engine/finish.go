@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sort"
+
+	"github.com/freshet/freshet/internal/engine/format"
+	"github.com/freshet/freshet/internal/vfs"
+)
+
+// finished is a full file on its way to the disk's final form, with the checkpoint of what was known behind it.
+type finished struct {
+	file       *logFile
+	trailer    format.Trailer // without footer
+	checkpoint format.CheckpointHeader
+	body       []byte
+}
+
+// roll goes on in a new file; states are the producers behind the last group. At most two full files wait for their footers: then roll waits too.
+func (e *Engine) roll(states []producerState) error {
+	p := &e.log
+	if p.synced < p.group {
+		if err := p.file.file.Sync(); err != nil {
+			return &syncError{p.file.name, err}
+		}
+		p.synced = p.group
+	}
+	h := format.FileHeader{First: p.file.First + 1, Last: p.file.First + 1, Group: p.group + 1}
+	next, err := e.nextFile(h)
+	for errors.Is(err, vfs.ErrNoSpace) {
+		if err := e.awaitSpace(err); err != nil {
+			return err
+		}
+		next, err = e.nextFile(h)
+	}
+	if err != nil {
+		return fmt.Errorf("begin log file %d: %w", h.First, err)
+	}
+	done := finished{file: p.file, trailer: format.Trailer{File: p.file.ID, End: p.at, Group: p.group, GroupSum: p.sum}}
+	e.view.Lock()
+	e.files = append(e.files, next)
+	e.view.Unlock()
+	e.active.Store(next)
+	e.log = position{file: next, at: format.FileHeaderSize, group: p.group, sum: next.Sum, synced: p.group}
+	done.checkpoint, done.body = e.snapshot(states)
+	select {
+	case e.finishing <- done:
+	case <-e.stop:
+	}
+	return nil
+}
+
+// nextFile makes the file that the log goes on in, from a dead one if there is one: its blocks are on the disk already, so overwriting them
+// syncs as fast as if they had been written with zeros, and what they hold has another file's id.
+func (e *Engine) nextFile(h format.FileHeader) (*logFile, error) {
+	if err := e.cfg.FS.Remove(e.logPath(nextName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	f, err := e.createFile(h, nextName)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.reserve(min(e.cfg.AllocateBytes, e.cfg.FileBytes), e.cfg.AllocateBytes); err != nil {
+		return nil, errors.Join(err, f.release())
+	}
+	if err := e.adopt(f, nextName); err != nil {
+		return nil, errors.Join(err, f.release())
+	}
+	return f, nil
+}
+
+// finishFiles writes footers and checkpoints of full files until finishing is closed.
+func (e *Engine) finishFiles() {
+	for done := range e.finishing {
+		if e.stopped() {
+			continue // what is missing is made again by recovery
+		}
+		if err := e.finish(&done); err != nil {
+			e.fail(err)
+		}
+	}
+}
+
+func (e *Engine) stopped() bool {
+	select {
+	case <-e.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// finish writes the footer, then the checkpoint that makes the file's changes of state superfluous.
+func (e *Engine) finish(done *finished) error {
+	if err := e.untilSpace(func() error { return e.writeFooter(done.file, done.trailer) }); err != nil {
+		return fmt.Errorf("finish %s: %w", done.file.name, err)
+	}
+	if err := e.untilSpace(func() error { return e.writeCheckpoint(done.checkpoint, done.body) }); err != nil {
+		return err
+	}
+	e.tend()
+	return nil
+}
+
+// writeFooter completes a file that nothing is added to any more, and lets the index cache take over its extents.
+func (e *Engine) writeFooter(f *logFile, t format.Trailer) error {
+	e.view.RLock()
+	spans := append([]*span(nil), f.spans...)
+	e.view.RUnlock()
+	sort.Slice(spans, func(i, j int) bool { return lessShard(spans[i].Shard, spans[j].Shard) })
+	footer, kept := buildFooter(spans, &t)
+	size := t.End + int64(len(footer))
+	f.grow.Lock()
+	defer f.grow.Unlock()
+	// The old end of the file goes first: it might hold the trailer of an earlier life at the very place where this one's belongs.
+	if err := f.file.Truncate(size); err != nil {
+		return err
+	}
+	if _, err := f.file.WriteAt(footer, t.End); err != nil {
+		return err
+	}
+	if err := f.file.Sync(); err != nil {
+		return &syncError{f.name, err}
+	}
+	f.allocated, f.zeroed = size, size
+	e.view.Lock()
+	defer e.view.Unlock()
+	f.finished = true
+	for i, s := range spans {
+		if s.extents != nil {
+			e.index.add(s, s.extents)
+			s.extents = nil
+		}
+		s.Position, s.Sum = kept[i].Position, kept[i].Sum
+	}
+	return nil
+}
+
+// buildFooter returns extents, directory and trailer of spans, and the spans as the directory has them.
+func buildFooter(spans []*span, t *format.Trailer) (footer []byte, directory []format.Span) {
+	for _, s := range spans {
+		d := s.Span
+		from := len(footer)
+		d.Position = t.End + int64(from)
+		footer = format.AppendExtents(footer, s.extents)
+		d.Count, d.Sum = uint32(len(s.extents)), format.Sum(footer[from:])
+		if d.Count > 0 {
+			directory = append(directory, d)
+		}
+	}
+	t.Directory, t.Spans = t.End+int64(len(footer)), uint32(len(directory))
+	at := len(footer)
+	for i := range directory {
+		footer = directory[i].Append(footer)
+	}
+	t.DirectorySum = format.Sum(footer[at:])
+	return t.Append(footer), directory
+}

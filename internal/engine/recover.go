@@ -1,0 +1,499 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/engine/format"
+	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/stream/producers"
+	"github.com/freshet/freshet/internal/vfs"
+)
+
+// recover brings the engine to where the log on disk ends:
+//
+//  1. the newest whole checkpoint says what was known when a certain log file began;
+//  2. files before that one only tell, in their footers, which batches they hold;
+//  3. that one and those after it are read group by group, and their changes applied.
+//
+// A place where the groups do not go on is the end of the log if it can be: in the last file, with nothing behind it that was written after
+// the missing group was durable. Everything else is damage, and the engine does not open.
+func (e *Engine) recover(ctx context.Context) error {
+	if err := e.removeTemporary(); err != nil {
+		return err
+	}
+	from, err := e.loadCheckpoint()
+	if err != nil {
+		return err
+	}
+	if err := e.openFiles(from); err != nil {
+		return err
+	}
+	if len(e.files) == 0 {
+		return e.beginLog()
+	}
+	clean := false
+	for i, f := range e.files {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if f.Last < from.File {
+			err = e.loadFinished(f)
+		} else {
+			clean, err = e.replay(i, &from)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := e.checkContiguous(); err != nil {
+		return err
+	}
+	if !clean {
+		e.unclean = true
+		e.tables.epoch++
+	}
+	return e.settle(from)
+}
+
+func (e *Engine) removeTemporary() error {
+	for _, name := range []string{filepath.Join(e.cfg.Dir, checkpointTmp), e.logPath(nextName), e.logPath(rewriteTmp)} {
+		if err := e.cfg.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginLog makes the first file of an empty log.
+func (e *Engine) beginLog() error {
+	f, err := e.nextFile(format.FileHeader{First: 1, Last: 1, Group: 1})
+	if err != nil {
+		return err
+	}
+	if err := e.cfg.FS.SyncDir(e.cfg.Dir); err != nil {
+		return err
+	}
+	e.files = []*logFile{f}
+	e.log = position{file: f, at: format.FileHeaderSize, sum: f.Sum}
+	e.active.Store(f)
+	return nil
+}
+
+// loadCheckpoint fills the tables from the newest whole checkpoint and returns its header; without any, the beginning of the first file.
+func (e *Engine) loadCheckpoint() (format.CheckpointHeader, error) {
+	names, err := e.cfg.FS.List(e.cfg.Dir)
+	if err != nil {
+		return format.CheckpointHeader{}, err
+	}
+	var numbers []uint64
+	for _, name := range names {
+		var n uint64
+		if _, err := fmt.Sscanf(name, checkpointPrefix+"%016x", &n); err == nil && checkpointName(n) == name {
+			numbers = append(numbers, n)
+		}
+	}
+	var damage error
+	for i := len(numbers) - 1; i >= 0; i-- {
+		e.tables = newTables(e.cfg.MaxProducers)
+		h, err := e.readCheckpoint(checkpointName(numbers[i]), func(c change) { c.apply(&e.tables) })
+		var corrupt *stream.CorruptError
+		if errors.As(err, &corrupt) {
+			e.cfg.Logger.Error("checkpoint is damaged, an older one and more of the log are read instead", "error", err)
+			damage = errors.Join(damage, err)
+			e.checkpoints = append([]savedMark{{number: numbers[i]}}, e.checkpoints...)
+			continue
+		}
+		if err != nil {
+			return h, err
+		}
+		for k := range e.checkpoints {
+			e.checkpoints[k].file = h.File // a damaged checkpoint frees no file
+		}
+		for k := i; k >= 0 && k > i-keptCheckpoints; k-- {
+			e.checkpoints = append([]savedMark{{number: numbers[k], file: h.File}}, e.checkpoints...)
+		}
+		e.checkpoints[0].file = min(e.checkpoints[0].file, e.olderMark(e.checkpoints[0].number))
+		return h, nil
+	}
+	return format.CheckpointHeader{File: 1, Position: format.FileHeaderSize}, damage
+}
+
+// olderMark returns the file that recovery from an older checkpoint would begin with; the largest number if that checkpoint is of no use.
+func (e *Engine) olderMark(number uint64) uint64 {
+	h, err := e.readCheckpoint(checkpointName(number), func(change) {})
+	if err != nil {
+		return ^uint64(0)
+	}
+	return h.File
+}
+
+// readCheckpoint reads a checkpoint wholly. visit may have been called even if it returns an error.
+func (e *Engine) readCheckpoint(name string, visit func(change)) (format.CheckpointHeader, error) {
+	b, err := readWhole(e.cfg.FS, filepath.Join(e.cfg.Dir, name))
+	if err != nil {
+		return format.CheckpointHeader{}, err
+	}
+	h, at, err := format.ReadCheckpoint(b, func(kind format.Kind, payload []byte) error {
+		c, err := decodeChange(kind, payload)
+		if err == nil {
+			visit(c)
+		}
+		return err
+	})
+	if err != nil {
+		return h, &stream.CorruptError{File: name, Byte: int64(at), Reason: err.Error()}
+	}
+	return h, nil
+}
+
+// openFiles opens the log files, leaves out and removes those that a rewritten one replaces, and checks that none is missing from where
+// replay begins.
+func (e *Engine) openFiles(from format.CheckpointHeader) error {
+	names, err := e.cfg.FS.List(filepath.Join(e.cfg.Dir, logDir))
+	if err != nil {
+		return err
+	}
+	var headers []format.FileHeader
+	for _, name := range names {
+		if h, ok := parseFileName(name); ok {
+			headers = append(headers, h)
+		} else if !strings.HasPrefix(name, ".") {
+			e.cfg.Logger.Warn("a file among the log files is none, it is left alone", "file", name)
+		}
+	}
+	sort.Slice(headers, func(i, j int) bool {
+		a, b := headers[i], headers[j]
+		if a.First != b.First {
+			return a.First < b.First
+		}
+		if a.Last != b.Last {
+			return a.Last > b.Last
+		}
+		return a.Generation > b.Generation
+	})
+	last := uint64(0)
+	for _, h := range headers {
+		if h.Last <= last {
+			if err := e.cfg.FS.Remove(e.logPath(fileName(&h))); err != nil {
+				return fmt.Errorf("remove replaced file: %w", err)
+			}
+			continue
+		}
+		f, err := e.openFile(h)
+		if err != nil {
+			return err
+		}
+		e.files = append(e.files, f)
+		if h.First <= last || h.First > from.File && h.First != max(last+1, from.File) {
+			return f.corrupt(0, "file %d follows file %d, but the log is read from file %d on", h.First, last, from.File)
+		}
+		last = h.Last
+	}
+	if last < from.File && (last > 0 || from.Number > 0) {
+		missing := logFile{name: fileName(&format.FileHeader{First: from.File})}
+		return missing.corrupt(0, "the file is missing, checkpoint %d was written when it began", from.Number)
+	}
+	return nil
+}
+
+func (e *Engine) openFile(named format.FileHeader) (*logFile, error) {
+	f := &logFile{name: fileName(&named)}
+	var err error
+	if f.file, err = e.cfg.FS.Open(e.logPath(f.name)); err != nil {
+		return nil, err
+	}
+	f.refs.Store(1)
+	b := make([]byte, format.FileHeaderSize)
+	_, err = f.file.ReadAt(b, 0)
+	if err == nil || errors.Is(err, io.EOF) {
+		f.FileHeader, err = format.ReadFileHeader(b)
+		if err != nil {
+			err = f.corrupt(0, "%s", err)
+		} else if f.First != named.First || f.Last != named.Last || f.Generation != named.Generation {
+			err = f.corrupt(0, "file header says that this is %s", fileName(&f.FileHeader))
+		}
+	}
+	if err == nil {
+		f.allocated, err = f.file.Size()
+		f.zeroed = f.allocated
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.release())
+	}
+	return f, nil
+}
+
+// loadFinished takes a file's batches into the index from its footer.
+func (e *Engine) loadFinished(f *logFile) error {
+	t, spans, err := readFooter(f)
+	var corrupt *stream.CorruptError
+	if errors.As(err, &corrupt) && f.Generation == 0 {
+		// The groups say the same, if they are whole.
+		e.cfg.Logger.Error("index of a log file is damaged, it is made again from the file's groups", "error", err)
+		return e.reindex(f)
+	}
+	if err != nil {
+		return err
+	}
+	f.end.Store(t.End)
+	f.finished = true
+	for i := range spans {
+		s := e.tables.shards[spans[i].Shard]
+		if s == nil || spans[i].Next <= s.start {
+			continue
+		}
+		sp := &span{Span: spans[i], shard: s, file: f}
+		s.spans = append(s.spans, sp)
+		f.spans = append(f.spans, sp)
+		f.live += sp.Bytes
+	}
+	return nil
+}
+
+// reindex reads a file that was finished group by group, for its batches only, and writes its footer again.
+func (e *Engine) reindex(f *logFile) error {
+	s, err := newScanner(f)
+	if err != nil {
+		return err
+	}
+	end, err := e.scanGroups(s, func(g *format.Group, at int64) error { return e.indexGroup(f, g, at) })
+	if err != nil {
+		return err
+	}
+	if end.damaged {
+		return f.corrupt(end.badAt, "%s", end.reason)
+	}
+	f.end.Store(s.at)
+	return e.writeFooter(f, format.Trailer{File: f.ID, End: s.at, Group: s.group, GroupSum: s.sum})
+}
+
+// readFooter reads trailer and directory of a finished file.
+func readFooter(f *logFile) (format.Trailer, []format.Span, error) {
+	size, err := f.file.Size()
+	if err != nil {
+		return format.Trailer{}, nil, err
+	}
+	at := max(0, size-format.TrailerSize)
+	b := make([]byte, size-at)
+	if _, err := f.file.ReadAt(b, at); err != nil && !errors.Is(err, io.EOF) {
+		return format.Trailer{}, nil, err
+	}
+	t, err := format.ReadTrailer(b, f.ID, size)
+	if err != nil {
+		return t, nil, f.corrupt(at, "%s", err)
+	}
+	b = make([]byte, int(t.Spans)*format.SpanSize)
+	if _, err := f.file.ReadAt(b, t.Directory); err != nil && !errors.Is(err, io.EOF) {
+		return t, nil, err
+	}
+	spans, err := format.ReadDirectory(b, &t)
+	if err != nil {
+		return t, nil, f.corrupt(t.Directory, "%s", err)
+	}
+	return t, spans, nil
+}
+
+// ending is how the scan of a file ended.
+type ending struct {
+	badAt   int64
+	reason  string
+	damaged bool // something behind proves that there was more
+}
+
+// scanGroups calls visit with each group until they do not go on.
+func (e *Engine) scanGroups(s *scanner, visit func(g *format.Group, at int64) error) (ending, error) {
+	for {
+		g, at, badAt, reason, err := s.next()
+		if err != nil {
+			return ending{}, err
+		}
+		if reason != "" {
+			damaged, err := s.proven()
+			return ending{badAt: badAt, reason: reason, damaged: damaged}, err
+		}
+		if err := visit(&g, at); err != nil {
+			return ending{}, err
+		}
+	}
+}
+
+// replay reads file i group by group. clean says that the log ends where an orderly Close left it.
+func (e *Engine) replay(i int, from *format.CheckpointHeader) (clean bool, err error) {
+	f := e.files[i]
+	s, err := newScanner(f)
+	if err != nil {
+		return false, err
+	}
+	end, err := e.scanGroups(s, func(g *format.Group, at int64) error {
+		if f.First == from.File && at < from.Position {
+			return e.indexGroup(f, g, at)
+		}
+		return e.applyGroup(f, g, at)
+	})
+	if err != nil {
+		return false, err
+	}
+	if err := e.checkEnd(i, s, end, from); err != nil {
+		return false, err
+	}
+	f.end.Store(s.at)
+	e.log = position{file: f, at: s.at, group: s.group, sum: s.sum, synced: s.group}
+	e.active.Store(f)
+	return from.Closed && f.First == from.File && s.at == from.Position, nil
+}
+
+// checkEnd decides whether the place where the groups of file i end can be where the log ended there.
+func (e *Engine) checkEnd(i int, s *scanner, end ending, from *format.CheckpointHeader) error {
+	f := e.files[i]
+	if end.damaged || f.First == from.File && s.at < from.Position {
+		return f.corrupt(end.badAt, "%s", end.reason)
+	}
+	if i+1 < len(e.files) {
+		if next := e.files[i+1]; s.group+1 != next.Group {
+			return f.corrupt(end.badAt, "%s, and %s begins with group %d", end.reason, next.name, next.Group)
+		}
+		return nil
+	}
+	if t, _, err := readFooter(f); err == nil {
+		if t.End != s.at {
+			return f.corrupt(end.badAt, "%s, but the groups of this file end at byte %d", end.reason, t.End)
+		}
+		missing := logFile{name: fileName(&format.FileHeader{First: f.Last + 1})}
+		return missing.corrupt(0, "the file is missing, the one before it is finished")
+	}
+	return nil
+}
+
+// indexGroup takes the batches of a group into the index whose effects a checkpoint has already.
+func (e *Engine) indexGroup(f *logFile, g *format.Group, at int64) error {
+	return g.Each(func(entry format.Entry, payload []byte, in int) error {
+		s := e.tables.shards[entry.Shard]
+		if entry.Kind != format.KindBatch || s == nil {
+			return nil
+		}
+		h, err := batch.Parse(payload)
+		if err != nil {
+			return f.corrupt(at+int64(in), "%s", err)
+		}
+		if next := stream.Offset(h.LastOffset()) + 1; next > s.start {
+			s.add(f, extentOf(&h, &entry, at+int64(in)), next)
+		}
+		return nil
+	})
+}
+
+func extentOf(h *batch.Header, entry *format.Entry, at int64) format.Extent {
+	return format.Extent{
+		Base: stream.Offset(h.BaseOffset), Position: uint32(at), Size: entry.Size, Latest: h.MaxTimestamp, Appended: entry.Time,
+	}
+}
+
+// applyGroup does what publishing the group did.
+func (e *Engine) applyGroup(f *logFile, g *format.Group, at int64) error {
+	return g.Each(func(entry format.Entry, payload []byte, in int) error {
+		if entry.Kind != format.KindBatch {
+			c, err := decodeChange(entry.Kind, payload)
+			if err != nil {
+				return f.corrupt(at+int64(in), "%s", err)
+			}
+			c.apply(&e.tables)
+			return nil
+		}
+		h, err := batch.Parse(payload)
+		if err != nil {
+			return f.corrupt(at+int64(in), "%s", err)
+		}
+		s := e.tables.shards[entry.Shard]
+		if s == nil || stream.Offset(h.BaseOffset) != s.end {
+			return f.corrupt(at+int64(in), "batch at offset %d of shard %d of stream %s is not that shard's next", h.BaseOffset, entry.Shard.Index, entry.Shard.Stream)
+		}
+		next := stream.Offset(h.LastOffset()) + 1
+		s.add(f, extentOf(&h, &entry, at+int64(in)), next)
+		s.grew(s.end, next, h.LeaderEpoch, int64(entry.Size))
+		if h.ProducerID >= 0 {
+			if s.producers == nil {
+				s.producers = producers.New(e.cfg.MaxProducers)
+			}
+			s.producers.Record(&h, entry.Time)
+		}
+		return nil
+	})
+}
+
+// checkContiguous finds batches that are in no file.
+func (e *Engine) checkContiguous() error {
+	for _, s := range sorted(e.tables.shards, compareShards) {
+		s.next = s.end
+		at := s.start
+		where := e.files[0]
+		for i, sp := range s.spans {
+			if sp.First > at || i > 0 && sp.First != at {
+				return where.corrupt(0, "offsets %d to %d of shard %d of stream %s are in no file after this one", at, sp.First, s.id.Index, s.id.Stream)
+			}
+			at, where = sp.Next, sp.file
+		}
+		if at != s.end && s.start < s.end {
+			return where.corrupt(0, "shard %d of stream %s ends at offset %d, not at %d", s.id.Index, s.id.Stream, at, s.end)
+		}
+	}
+	return nil
+}
+
+// settle makes durable what recovery found, cuts off what a crash left behind it, and finishes files whose footers are missing.
+func (e *Engine) settle(from format.CheckpointHeader) error {
+	p := &e.log
+	if e.unclean {
+		if err := p.file.file.Truncate(p.at); err != nil {
+			return err
+		}
+		p.file.allocated, p.file.zeroed = p.at, p.at
+	}
+	replayed := 0
+	for i, f := range e.files {
+		if f.Last < from.File {
+			continue
+		}
+		replayed++
+		if i+1 == len(e.files) {
+			break
+		}
+		t := format.Trailer{File: f.ID, End: f.end.Load(), Group: e.files[i+1].Group - 1}
+		if err := e.writeFooter(f, t); err != nil {
+			return err
+		}
+	}
+	if err := p.file.file.Sync(); err != nil {
+		return &syncError{p.file.name, err}
+	}
+	if replayed > 1 {
+		h, body := e.snapshot(e.producerStatesLocked())
+		return e.writeCheckpoint(h, body)
+	}
+	return nil
+}
+
+// readWhole reads a file.
+func readWhole(v vfs.FS, name string) ([]byte, error) {
+	f, err := v.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return b, nil
+}

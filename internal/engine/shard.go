@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"sort"
+
+	"github.com/freshet/freshet/internal/engine/format"
+	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/stream/producers"
+)
+
+// shard is one ordered sequence. What writers see runs ahead of what readers see by the groups that are not durable yet.
+type shard struct {
+	id stream.Shard
+
+	// Guarded by Engine.mu: the writer's side.
+	next      stream.Offset    // the next batch's base
+	producers *producers.Table // nil until the first idempotent producer
+	gone      bool             // the stream's deletion is under way
+
+	// Guarded by Engine.view: the reader's side.
+	stream   *stream.Stream // as it is now
+	start    stream.Offset
+	end      stream.Offset
+	bytes    int64
+	epochs   []epochStart // ascending; those with batches between start and end
+	spans    []*span      // ascending, one per file, contiguous from start to end
+	watchers []*watched
+}
+
+// epochStart says at which offset a leader epoch began to write.
+type epochStart struct {
+	epoch int32
+	start stream.Offset
+}
+
+// span is a shard's part of one file. Its extents are in memory while the file is not finished; afterwards the index cache loads them.
+type span struct {
+	format.Span
+	shard   *shard
+	file    *logFile
+	extents []format.Extent // nil if they are on disk only
+}
+
+func (s *shard) bounds(epoch int32) stream.Bounds {
+	return stream.Bounds{Start: s.start, End: s.end, LastStable: s.end, Epoch: epoch, Bytes: s.bytes}
+}
+
+// add puts a batch that lies in file behind everything the shard has; it is the only way into the index.
+func (s *shard) add(file *logFile, x format.Extent, next stream.Offset) {
+	var last *span
+	if n := len(s.spans); n > 0 && s.spans[n-1].file == file {
+		last = s.spans[n-1]
+	} else {
+		last = &span{shard: s, file: file, Span: format.Span{Shard: s.id, First: x.Base, Latest: x.Latest, Age: x.Age(), Oldest: x.Age()}}
+		s.spans = append(s.spans, last)
+		file.spans = append(file.spans, last)
+	}
+	last.extents = append(last.extents, x)
+	last.Count++
+	last.Next = next
+	last.Latest = max(last.Latest, x.Latest)
+	last.Age = max(last.Age, x.Age())
+	last.Bytes += int64(x.Size)
+	file.extents++
+	file.live += int64(x.Size)
+}
+
+// epochAt returns the leader epoch under which the record at offset was written.
+func (s *shard) epochAt(offset stream.Offset) int32 {
+	i := sort.Search(len(s.epochs), func(i int) bool { return s.epochs[i].start > offset })
+	if i == 0 {
+		return -1
+	}
+	return s.epochs[i-1].epoch
+}
+
+// grew notes that the shard has grown from base to next under epoch.
+func (s *shard) grew(base, next stream.Offset, epoch int32, bytes int64) {
+	if n := len(s.epochs); n == 0 || s.epochs[n-1].epoch < epoch {
+		s.epochs = append(s.epochs, epochStart{epoch, base})
+	}
+	s.end = next
+	s.bytes += bytes
+}
+
+// trim makes start the first readable offset, gives up freed bytes, and returns the spans that are now dead.
+func (s *shard) trim(start stream.Offset, freed int64) []*span {
+	s.start = max(s.start, start)
+	s.bytes -= freed
+	n := 0
+	for n < len(s.spans) && s.spans[n].Next <= s.start {
+		n++
+	}
+	dead := s.spans[:n:n]
+	s.spans = append([]*span(nil), s.spans[n:]...) // readers may hold the old slice
+	i := 0
+	for i+1 < len(s.epochs) && s.epochs[i+1].start <= s.start {
+		i++
+	}
+	s.epochs = append([]epochStart(nil), s.epochs[i:]...)
+	if len(s.epochs) > 0 {
+		s.epochs[0].start = max(s.epochs[0].start, s.start)
+	}
+	return dead
+}
+
+// spanAt returns the index of the span that holds offset, or the first one behind it.
+func (s *shard) spanAt(offset stream.Offset) int {
+	return sort.Search(len(s.spans), func(i int) bool { return s.spans[i].Next > offset })
+}
+
+// extentAt returns the index of the extent that holds offset; extents[0].Base must not be larger.
+func extentAt(extents []format.Extent, offset stream.Offset) int {
+	return max(0, sort.Search(len(extents), func(i int) bool { return extents[i].Base > offset })-1)
+}

@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// counters count since Open.
+type counters struct {
+	groups, syncs, written, coldReads, checkpoints, rewrites, rewritten, removed atomic.Int64
+}
+
+// Stats describes an engine at a moment. Counts are since Open.
+type Stats struct {
+	Groups      int64 // group commits
+	Syncs       int64
+	Written     int64 // bytes of groups
+	ColdReads   int64 // reads of batches from files
+	Checkpoints int64
+	Rewrites    int64 // files written anew
+	Rewritten   int64 // bytes written by rewrites
+	Removed     int64 // files removed
+	Files       int
+	FileBytes   int64 // on disk, reserved space included
+	LiveBytes   int64 // of batches that are readable
+	TailBytes   int64 // memory of the log's tail
+	IndexBytes  int64 // memory of cached indexes
+	Recovery    time.Duration
+	Unclean     bool // Open found that the log had not been closed
+	Full        bool // the disk is full
+	Shards      []ShardStats
+}
+
+// ShardStats describes one shard.
+type ShardStats struct {
+	Shard  stream.Shard
+	Name   stream.Name
+	Bounds stream.Bounds
+}
+
+// Stats returns the engine's figures; Shards only if asked for.
+func (e *Engine) Stats(shards bool) Stats {
+	c := &e.counters
+	s := Stats{
+		Groups: c.groups.Load(), Syncs: c.syncs.Load(), Written: c.written.Load(), ColdReads: c.coldReads.Load(),
+		Checkpoints: c.checkpoints.Load(), Rewrites: c.rewrites.Load(), Rewritten: c.rewritten.Load(), Removed: c.removed.Load(),
+		TailBytes: e.tail.size(), IndexBytes: e.index.size(), Recovery: e.recovery, Unclean: e.unclean,
+	}
+	e.mu.Lock()
+	s.Full = e.full
+	e.mu.Unlock()
+	e.view.RLock()
+	defer e.view.RUnlock()
+	s.Files = len(e.files)
+	for _, f := range e.files {
+		f.grow.Lock()
+		s.FileBytes += f.allocated
+		f.grow.Unlock()
+		s.LiveBytes += f.live
+	}
+	if shards {
+		for id, sh := range e.tables.shards {
+			s.Shards = append(s.Shards, ShardStats{Shard: id, Name: sh.stream.Name, Bounds: sh.bounds(e.tables.epoch)})
+		}
+	}
+	return s
+}
+
+func (c *indexCache) size() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held
+}

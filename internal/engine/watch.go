@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// watched is one watcher's interest in one shard.
+type watched struct {
+	watcher *watcher
+	shard   *shard
+	pending bool // guarded by watcher.mu: reported, not taken yet
+}
+
+// watcher implements stream.Watcher. An append costs one step per watcher of its shard, whatever else is watched. Lock order: Engine.view, then mu.
+type watcher struct {
+	engine *Engine
+	ready  chan struct{} // capacity 1, never closed
+
+	mu     sync.Mutex
+	shards map[stream.Shard]*watched
+	moved  []stream.Shard
+	closed bool
+}
+
+// notify reports the shard to its watchers; the caller holds Engine.view.
+func (s *shard) notify() {
+	for _, w := range s.watchers {
+		w.watcher.mu.Lock()
+		w.watcher.reportLocked(w)
+		w.watcher.mu.Unlock()
+	}
+}
+
+func (w *watcher) reportLocked(r *watched) {
+	if r.pending || w.closed {
+		return
+	}
+	r.pending = true
+	w.moved = append(w.moved, r.shard.id)
+	select {
+	case w.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Watch implements stream.Log.
+func (e *Engine) Watch() stream.Watcher {
+	return &watcher{engine: e, ready: make(chan struct{}, 1), shards: map[stream.Shard]*watched{}}
+}
+
+// Add implements stream.Watcher. A shard that does not exist is reported once, so that its reader finds out.
+func (w *watcher) Add(shards ...stream.Shard) {
+	w.engine.view.Lock()
+	defer w.engine.view.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	for _, id := range shards {
+		if r := w.shards[id]; r != nil {
+			w.reportLocked(r)
+			continue
+		}
+		s := w.engine.tables.shards[id]
+		r := &watched{watcher: w, shard: s}
+		if s == nil {
+			r.shard = &shard{id: id}
+		} else {
+			s.watchers = append(s.watchers, r)
+		}
+		w.shards[id] = r
+		w.reportLocked(r)
+	}
+}
+
+// Remove implements stream.Watcher.
+func (w *watcher) Remove(shards ...stream.Shard) {
+	w.engine.view.Lock()
+	defer w.engine.view.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range shards {
+		if r := w.shards[id]; r != nil {
+			w.dropLocked(r)
+		}
+	}
+	w.moved = slices.DeleteFunc(w.moved, func(id stream.Shard) bool { return w.shards[id] == nil })
+	if len(w.moved) == 0 {
+		w.calmLocked()
+	}
+}
+
+func (w *watcher) dropLocked(r *watched) {
+	delete(w.shards, r.shard.id)
+	r.shard.watchers = slices.DeleteFunc(r.shard.watchers, func(o *watched) bool { return o == r })
+}
+
+// Ready implements stream.Watcher.
+func (w *watcher) Ready() <-chan struct{} { return w.ready }
+
+// Take implements stream.Watcher.
+func (w *watcher) Take(into []stream.Shard) []stream.Shard {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range w.moved {
+		w.shards[id].pending = false
+	}
+	into = append(into, w.moved...)
+	w.moved = w.moved[:0]
+	w.calmLocked()
+	return into
+}
+
+// Close implements stream.Watcher.
+func (w *watcher) Close() {
+	w.engine.view.Lock()
+	defer w.engine.view.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	for _, r := range w.shards {
+		w.dropLocked(r)
+	}
+	w.moved = nil
+	w.calmLocked()
+}
+
+// calmLocked takes back that there is something to take.
+func (w *watcher) calmLocked() {
+	select {
+	case <-w.ready:
+	default:
+	}
+}
+
+// documentWatch collects the ids of changed documents of a kind for one receiver, each once.
+type documentWatch struct {
+	out    chan string
+	ready  chan struct{} // capacity 1
+	cancel context.CancelFunc
+	ended  chan struct{}
+
+	mu      sync.Mutex
+	order   []string
+	waiting map[string]bool
+}
+
+func (w *documentWatch) moved(id string) {
+	w.mu.Lock()
+	if !w.waiting[id] {
+		w.waiting[id] = true
+		w.order = append(w.order, id)
+	}
+	w.mu.Unlock()
+	select {
+	case w.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (w *documentWatch) next() (id string, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.order) == 0 {
+		return "", false
+	}
+	id = w.order[0]
+	w.order = w.order[1:]
+	delete(w.waiting, id)
+	return id, true
+}
+
+// run sends until ctx ends. An id is taken off before it is sent, so a change during the sending is sent again.
+func (w *documentWatch) run(ctx context.Context) {
+	defer close(w.ended)
+	defer close(w.out)
+	for {
+		id, ok := w.next()
+		if !ok {
+			select {
+			case <-w.ready:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case w.out <- id:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Watch implements state.Store. The engine's Close ends it too.
+func (s *store) Watch(ctx context.Context, kind string) <-chan string {
+	e := s.engine()
+	ctx, cancel := context.WithCancel(ctx)
+	w := &documentWatch{
+		out: make(chan string), ready: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}), waiting: map[string]bool{},
+	}
+	e.view.Lock()
+	e.tables.documentWatchers[kind] = append(e.tables.documentWatchers[kind], w)
+	closed := e.closed
+	e.view.Unlock()
+	if closed {
+		cancel()
+	}
+	go func() {
+		defer cancel()
+		w.run(ctx)
+		e.view.Lock()
+		defer e.view.Unlock()
+		e.tables.documentWatchers[kind] = slices.DeleteFunc(e.tables.documentWatchers[kind], func(o *documentWatch) bool { return o == w })
+	}()
+	return w.out
+}
+
+// closeWatches ends all watches of documents and waits for them.
+func (e *Engine) closeWatches() {
+	e.view.Lock()
+	e.closed = true
+	var all []*documentWatch
+	for _, of := range e.tables.documentWatchers {
+		all = append(all, of...)
+	}
+	e.view.Unlock()
+	for _, w := range all {
+		w.cancel()
+		<-w.ended
+	}
+}
