@@ -8,7 +8,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 
-	"github.com/freshet/freshet/internal/protocol/aws/codec"
 	"github.com/freshet/freshet/internal/protocol/aws/shape"
 )
 
@@ -19,6 +18,7 @@ import (
 // with the string headers :message-type, :event-type or :exception-type, and :content-type. Every frame is written whole and flushed.
 type eventSink struct {
 	w           io.Writer
+	deadline    func() // before each frame
 	flush       func() error
 	union       *shape.Shape
 	format      payloadFormat
@@ -33,8 +33,10 @@ type eventSink struct {
 // payloadFormat encodes a structure in the encoding of the request.
 type payloadFormat func(dst []byte, s *shape.Shape, v reflect.Value) []byte
 
-func newEventSink(w io.Writer, flush func() error, union *shape.Shape, format payloadFormat, contentType string) *eventSink {
-	return &eventSink{w: w, flush: flush, union: union, format: format, contentType: contentType, encoder: eventstream.NewEncoder()}
+func newEventSink(w io.Writer, deadline func(), flush func() error, union *shape.Shape, format payloadFormat, contentType string) *eventSink {
+	return &eventSink{
+		w: w, deadline: deadline, flush: flush, union: union, format: format, contentType: contentType, encoder: eventstream.NewEncoder(),
+	}
 }
 
 // open writes the initial-response frame, without which botocore and the Go SDK refuse the stream.
@@ -58,7 +60,7 @@ func (s *eventSink) send(event reflect.Value) error {
 
 // fail ends the stream with an exception frame.
 func (s *eventSink) fail(e *Error) error {
-	return s.write("exception", ":exception-type", e.Code, errorPayload(s.format, e))
+	return s.write("exception", ":exception-type", e.Code, s.format(nil, textMap, reflect.ValueOf(map[string]string{"message": e.Message})))
 }
 
 func (s *eventSink) write(messageType, nameHeader, name string, payload []byte) error {
@@ -70,6 +72,7 @@ func (s *eventSink) write(messageType, nameHeader, name string, payload []byte) 
 	if err := s.encoder.Encode(&s.frame, eventstream.Message{Headers: headers, Payload: payload}); err != nil {
 		return fmt.Errorf("encode %s frame: %w", name, err)
 	}
+	s.deadline()
 	n, err := s.w.Write(s.frame.Bytes())
 	s.written += int64(n)
 	if err != nil {
@@ -80,15 +83,3 @@ func (s *eventSink) write(messageType, nameHeader, name string, payload []byte) 
 	}
 	return nil
 }
-
-// errorShape is the shape of an error's body inside a frame.
-var errorShape = func() *shape.Shape {
-	text := &shape.Shape{Name: "Text", Kind: shape.String}
-	return &shape.Shape{Name: "Error", Kind: shape.Structure, Members: []shape.Member{{Name: "message", Shape: text}}}
-}()
-
-func errorPayload(format payloadFormat, e *Error) []byte {
-	return format(nil, errorShape, reflect.ValueOf(struct{ Message *string }{&e.Message}))
-}
-
-var _ payloadFormat = codec.AppendJSON

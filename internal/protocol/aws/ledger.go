@@ -4,7 +4,7 @@ package aws
 // members of a request and Structure.Member for those of structures in it, in the model's names: CreateStream.ShardCount,
 // PutRecordsRequestEntry.Data. Lists and maps are transparent. What a stored or refused member contains needs no entries of its own.
 //
-// CheckLedger keeps it complete; the front door answers requests that carry a refused member with an error naming it; tools/fidelity renders
+// Ledger.Check, in a test of each service, keeps it complete; the front door answers requests that carry a refused member with an error naming it; tools/fidelity renders
 // all ledgers to docs/fidelity.md.
 type Ledger map[string]Fidelity
 

@@ -254,6 +254,9 @@ func quoteValue(text string) string {
 
 // base64 decodes a blob.
 func (s *slab) base64(text string) ([]byte, error) {
+	if text == "" {
+		return []byte{}, nil // present, unlike nil
+	}
 	out := s.take(base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Strict().Decode(out[:cap(out)], unsafe.Slice(unsafe.StringData(text), len(text)))
 	// The library skips line ends, which AWS does not: then n falls short of what the length promises.

@@ -13,13 +13,13 @@ import (
 	"github.com/freshet/freshet/internal/protocol/aws/shape"
 )
 
-// AppendJSON appends the structure v of shape s to dst as AWS JSON 1.x: absent members left out, blobs in base64, timestamps as seconds since
-// the epoch with up to three decimals. v is the struct itself; a zero Value is a structure without members.
+// AppendJSON appends the value v of shape s to dst as AWS JSON 1.x: absent members left out, blobs in base64, timestamps as seconds since
+// the epoch with up to three decimals. Of a structure, v is the struct itself; a nil s is a structure without members.
 func AppendJSON(dst []byte, s *shape.Shape, v reflect.Value) []byte {
-	if s == nil || !v.IsValid() {
+	if s == nil {
 		return append(dst, "{}"...)
 	}
-	return appendJSONStructure(dst, s, v)
+	return appendJSONValue(dst, s, v)
 }
 
 func appendJSONStructure(dst []byte, s *shape.Shape, v reflect.Value) []byte {

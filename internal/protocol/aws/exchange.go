@@ -1,0 +1,300 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"reflect"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/freshet/freshet/internal/protocol/aws/codec"
+	"github.com/freshet/freshet/internal/protocol/aws/constraint"
+)
+
+// exchange is one request on its way through the door and its answer.
+type exchange struct {
+	door    *FrontDoor
+	w       http.ResponseWriter
+	r       *http.Request
+	started time.Time
+	id      string
+
+	route
+	wire     []byte // the body as it was sent, which is what signatures cover
+	body     []byte // the body, decompressed
+	call     Call
+	reserved int64 // bytes of the budget
+
+	status            int
+	code              string // of the error that was answered
+	bytesIn, bytesOut int64
+}
+
+// serve takes the request through its checks in AWS's order: size, method, body, content type, syntax, operation, signature, types, constraints;
+// then what the ledger refuses; then the operation itself.
+func (x *exchange) serve() {
+	x.route = x.door.routeByHeader(x.r)
+	x.setCommonHeaders()
+	if x.preflight() {
+		return
+	}
+	if !x.readBody() {
+		return
+	}
+	x.route = x.door.routeByForm(x.r, x.body, x.route)
+	if x.refuseTransport() {
+		return
+	}
+	denied := x.authenticate()
+	in, err := x.decode(denied == nil)
+	switch {
+	case errors.Is(err, codec.ErrSyntax):
+		x.fail(&Error{Code: "SerializationException", capitalMessage: true})
+	case denied != nil:
+		x.fail(denied)
+	case x.operation == nil:
+		x.fail(x.notServed())
+	case err != nil:
+		x.fail(&Error{Code: "SerializationException", Message: err.Error(), capitalMessage: true})
+	default:
+		x.run(in)
+	}
+}
+
+// decode reads the input. With full unset, or for an operation that is not served, it only checks the syntax.
+func (x *exchange) decode(full bool) (any, error) {
+	if x.operation == nil || !full {
+		return nil, x.encoding.decode(x.body, nil, reflect.Value{})
+	}
+	in := x.operation.newInput()
+	return in, x.encoding.decode(x.body, x.operation.model.InputShape, reflect.ValueOf(in).Elem())
+}
+
+// run checks the input against the model and the ledger and calls the handler.
+func (x *exchange) run(in any) {
+	if s := x.operation.model.InputShape; s != nil {
+		v := reflect.ValueOf(in).Elem()
+		if message := constraint.Check(s, v, x.service.javaPackage); message != "" {
+			x.fail(&Error{Code: x.encoding.validationCode, Message: message})
+			return
+		}
+		if e := x.operation.refusal.find(v, x.service, x.encoding); e != nil {
+			x.fail(e)
+			return
+		}
+	}
+	if x.operation.open != nil {
+		x.stream(in)
+		return
+	}
+	out, err := x.operation.call(x.r.Context(), &x.call, in)
+	if err != nil {
+		x.fail(x.toError(err))
+		return
+	}
+	x.answer(out)
+}
+
+// answer writes the output of an operation: nothing at all, with status 200, for operations without output.
+func (x *exchange) answer(out any) {
+	buffer := answers.Get().(*[]byte)
+	defer func() {
+		if cap(*buffer) <= maxPooledAnswer {
+			answers.Put(buffer)
+		}
+	}()
+	*buffer = x.encoding.answer((*buffer)[:0], x, x.operation.model.OutputShape, reflect.ValueOf(out).Elem())
+	x.write(http.StatusOK, *buffer)
+}
+
+// answers pools the buffers of answers up to a size; larger ones are rare and left to the collector.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxPooledAnswer = 1 << 20
+
+// toError returns what the client sees of a handler's error. What is no *Error is the server's own fault: its text stays in the log.
+func (x *exchange) toError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if x.r.Context().Err() != nil {
+		x.door.config.Log.Debug("aws request abandoned", x.logAttributes("error", err)...)
+	} else {
+		x.door.config.Log.Error("aws request failed", x.logAttributes("error", err)...)
+	}
+	return x.internalFailure()
+}
+
+func (x *exchange) internalFailure() *Error {
+	return &Error{Code: "InternalFailure", Status: http.StatusInternalServerError, Message: "The request failed inside the server; the server's log has the reason under request id " + x.id + "."}
+}
+
+func (x *exchange) logAttributes(more ...any) []any {
+	return append([]any{"service", x.call.Service, "operation", x.operationName, "request", x.id, "peer", x.r.RemoteAddr}, more...)
+}
+
+// fail answers with an error in the form of the request's protocol.
+func (x *exchange) fail(e *Error) {
+	status := e.Status
+	if status == 0 {
+		status = http.StatusBadRequest
+		if x.service != nil {
+			if declared := x.service.Model.Exception(e.Code); declared != nil {
+				status = declared.Status
+			}
+		}
+	}
+	x.code = e.Code
+	if x.encoding == nil {
+		x.failXML(status, e)
+		return
+	}
+	x.write(status, x.encoding.failure(x, status, e))
+}
+
+// write sends a whole answer.
+func (x *exchange) write(status int, body []byte) {
+	h := x.w.Header()
+	if x.encoding != nil {
+		h.Set("Content-Type", x.encoding.contentType)
+		if x.encoding.smithyProtocol != "" {
+			h.Set("Smithy-Protocol", x.encoding.smithyProtocol)
+		}
+	}
+	x.setWriteDeadline()
+	x.status = status
+	x.w.WriteHeader(status)
+	n, err := x.w.Write(body)
+	x.bytesOut += int64(n)
+	if err != nil {
+		x.door.config.Log.Debug("aws answer not taken", x.logAttributes("error", err)...)
+	}
+}
+
+// stream answers with an event stream: an ordinary error if the handler refuses, else frames until the handler, the client or the server ends it.
+func (x *exchange) stream(in any) {
+	run, err := x.operation.open(x.r.Context(), &x.call, in)
+	if err != nil {
+		x.fail(x.toError(err))
+		return
+	}
+	x.release() // what the request occupied is the handler's now; a stream lasts minutes
+	x.wire, x.body = nil, nil
+	x.w.Header().Set("Content-Type", "application/vnd.amazon.eventstream")
+	x.status = http.StatusOK
+	x.w.WriteHeader(http.StatusOK)
+
+	ctx, cancel := context.WithCancel(x.r.Context())
+	defer cancel()
+	defer context.AfterFunc(x.door.draining, cancel)()
+	controller := http.NewResponseController(x.w)
+	sink := newEventSink(x.w, x.setWriteDeadline, controller.Flush, x.operation.model.Events, x.encoding.format, x.encoding.contentType)
+	defer func() { x.bytesOut += sink.written }()
+	if err = sink.open(); err == nil {
+		err = run(ctx, sink)
+	}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	e := x.toError(err)
+	x.code = e.Code
+	if err := sink.fail(e); err != nil {
+		x.door.config.Log.Debug("aws stream not taken", x.logAttributes("error", err)...)
+	}
+}
+
+// finish releases what the request held, turns a panic into an answer, and reports the request.
+func (x *exchange) finish() {
+	x.release()
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			panic(p)
+		}
+		x.door.config.Log.Error("aws request panicked", x.logAttributes("panic", p, "stack", string(debug.Stack()))...)
+		if x.status != 0 {
+			panic(http.ErrAbortHandler) // half an answer is out: only a broken connection tells the client
+		}
+		x.fail(x.internalFailure())
+	}
+	if x.door.config.Observe != nil {
+		x.door.config.Observe(x.observation())
+	}
+}
+
+func (x *exchange) setWriteDeadline() {
+	if x.door.deadlines {
+		// A connection that cannot have deadlines, such as a recorder in a test, does without.
+		_ = http.NewResponseController(x.w).SetWriteDeadline(x.door.config.Clock.Now().Add(x.door.config.WriteTimeout))
+	}
+}
+
+// refuseTransport answers what AWS's front end answers before any service sees the request.
+func (x *exchange) refuseTransport() bool {
+	if x.service != nil && x.encoding != nil && x.encoding.form {
+		return x.refuseForm()
+	}
+	cannotTell := &Error{Code: "AccessDeniedException", Status: http.StatusForbidden, Message: "Unable to determine service/operation name to be authorized"}
+	if x.r.Method != http.MethodPost {
+		x.encoding = nil
+		x.fail(cannotTell)
+		return true
+	}
+	known := x.service != nil && x.modelled != nil
+	switch {
+	case len(x.body) == 0 && x.encoding != nil && !x.encoding.emptyBody:
+		if known {
+			x.fail(&Error{Code: "SerializationException", capitalMessage: true})
+		} else {
+			x.fail(x.unknownOperation())
+		}
+		return true
+	case x.encoding == nil && (x.target == "" || x.operationName == ""):
+		x.fail(cannotTell)
+		return true
+	case x.encoding == nil && mediaType(x.r) == "application/json":
+		x.code, x.status = "UnknownOperationException", http.StatusNotFound
+		x.w.Header().Set("Content-Type", "application/json")
+		x.write(http.StatusNotFound, []byte(`{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}`))
+		return true
+	case x.encoding == nil:
+		x.fail(&Error{Code: "UnknownOperationException", Status: http.StatusNotFound})
+		return true
+	case !known:
+		if err := x.encoding.decode(x.body, nil, reflect.Value{}); err != nil {
+			x.fail(&Error{Code: "SerializationException", capitalMessage: true})
+		} else {
+			x.fail(x.unknownOperation())
+		}
+		return true
+	}
+	return false
+}
+
+// refuseForm is refuseTransport for the query protocol.
+func (x *exchange) refuseForm() bool {
+	if x.modelled != nil {
+		return false
+	}
+	x.fail(&Error{Code: "InvalidAction", Message: "Could not find operation " + x.operationName + " for version " + x.service.Model.Info.APIVersion})
+	return true
+}
+
+// unknownOperation refuses a name that no model here knows.
+func (x *exchange) unknownOperation() *Error {
+	e := &Error{Code: "UnknownOperationException"}
+	if x.service == nil {
+		e.Message = "This endpoint does not serve the API of the target " + x.target + "."
+	}
+	return e
+}
+
+// notServed refuses an operation that AWS has and this server does not. Tools such as Terraform read UnknownOperationException as a feature that
+// the endpoint does not have.
+func (x *exchange) notServed() *Error {
+	return &Error{
+		Code:    x.encoding.unknownCode,
+		Message: "The operation " + x.operationName + " of " + x.service.Model.Info.ID + " is not implemented by freshet.",
+	}
+}
