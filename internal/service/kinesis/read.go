@@ -13,9 +13,8 @@ import (
 const (
 	// iteratorLife is how long a shard iterator can be used.
 	iteratorLife = 5 * time.Minute
-	// maxGetRecords and maxGetBytes bound one GetRecords.
+	// maxGetRecords bounds one GetRecords; for its bytes see readBudget.
 	maxGetRecords = 10_000
-	maxGetBytes   = 10 << 20
 	// amazonTime is how the expiry message writes times.
 	amazonTime = "Mon Jan 02 15:04:05 UTC 2006"
 )
@@ -137,8 +136,10 @@ func (s *Service) getRecords(ctx context.Context, call *aws.Call, in *api.GetRec
 	if value(in.DryRun, false) {
 		return nil, dryRun()
 	}
-	p := s.newPage(sh, it.next, int(value(in.Limit, maxGetRecords)), maxGetBytes)
+	granted := s.reads.grant()
+	p := s.newPage(sh, it.next, int(value(in.Limit, maxGetRecords)), granted)
 	defer s.releasePage(p)
+	defer func() { s.reads.settle(ctx, granted, p.bytes) }()
 	behind, err := s.fill(ctx, v, p)
 	if err != nil {
 		return nil, asShardNotFound(call, sh.index, v.Name, failure(call, v.Name, err))

@@ -1,9 +1,11 @@
 package kinesis
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/freshet/freshet/internal/batch"
@@ -216,6 +218,35 @@ func TestGetRecordsBounds(t *testing.T) {
 	if out = r.get(*out.NextShardIterator); len(out.Records) != 2 || *out.MillisBehindLatest != 0 {
 		t.Errorf("then got %d records, behind by %d", len(out.Records), *out.MillisBehindLatest)
 	}
+}
+
+// Many readers at once get smaller answers rather than more memory, and the memory comes back when their requests are over.
+func TestReadersShareMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.create("s", 1)
+		for range 11 {
+			r.put("s", "k", strings.Repeat("x", 1<<20-1))
+		}
+		it := r.iterator("s", 0, api.ShardIteratorTypeTrimHorizon, "")
+		ctx, cancel := context.WithCancel(t.Context())
+		sizes := ""
+		for range 12 {
+			out, err := r.getRecords(ctx, r.call, &api.GetRecordsInput{ShardIterator: &it})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sizes += fmt.Sprintf(" %d", len(out.Records))
+		}
+		if sizes != " 10 10 10 10 10 7 3 2 1 1 1 1" {
+			t.Errorf("answers have%s records", sizes)
+		}
+		cancel()
+		synctest.Wait()
+		if n := len(r.get(it).Records); n != 10 {
+			t.Errorf("then an answer has %d records", n)
+		}
+	})
 }
 
 // A reader that retention has overtaken goes on at what is left.

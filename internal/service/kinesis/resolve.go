@@ -61,6 +61,9 @@ func (s *Service) find(ctx context.Context, call *aws.Call, name stream.Name) (v
 	if err != nil {
 		return view{}, failure(call, name, err)
 	}
+	if st.Internal() {
+		return view{}, streamNotFound(call, name)
+	}
 	return s.view(ctx, st)
 }
 

@@ -51,6 +51,7 @@ type Service struct {
 	sealer *sealer
 
 	settings      settingsCache
+	reads         readBudget
 	puts          sync.Pool // of *putScratch
 	pages         sync.Pool // of *page
 	subscriptions subscriptions

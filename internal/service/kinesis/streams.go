@@ -93,6 +93,9 @@ func (s *Service) usage(ctx context.Context) (usage, error) {
 		return u, err
 	}
 	for _, st := range all {
+		if st.Internal() {
+			continue
+		}
 		v, err := s.view(ctx, st)
 		if err != nil {
 			return u, err
@@ -240,7 +243,7 @@ func (v view) summary(call *aws.Call) api.StreamSummary {
 
 func (v view) arn(call *aws.Call) string { return call.ARN("stream/" + string(v.Name)) }
 
-// listStreams leaves out streams whose names are too long for Kinesis: no request could name them.
+// listStreams leaves out the node's own streams, and those whose names are too long for Kinesis: no request could name them.
 func (s *Service) listStreams(ctx context.Context, call *aws.Call, in *api.ListStreamsInput) (*api.ListStreamsOutput, error) {
 	after := value(in.ExclusiveStartStreamName, "")
 	if in.NextToken != nil {
@@ -254,7 +257,9 @@ func (s *Service) listStreams(ctx context.Context, call *aws.Call, in *api.ListS
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(st *stream.Stream) bool { return string(st.Name) <= after || len(st.Name) > maxNameLen })
+	all = slices.DeleteFunc(all, func(st *stream.Stream) bool {
+		return string(st.Name) <= after || len(st.Name) > maxNameLen || st.Internal()
+	})
 	limit := int(value(in.Limit, defaultListLimit))
 	more := len(all) > limit
 	all = all[:min(limit, len(all))]
