@@ -24,8 +24,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // node is a server on memory, for tests.
 type node struct {
 	*kafka.Server
-	log  *memlog.Log
-	addr string
+	log   *memlog.Log
+	clock clock.Clock
+	addr  string
 }
 
 // start runs a server until the test ends.
@@ -35,12 +36,12 @@ func start(t testing.TB, change ...func(*kafka.Config)) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := clock.Real()
-	log := memlog.New(c, rand.NewChaCha8([32]byte{1}))
-	cfg := kafka.Config{Listener: l, Log: log, State: memstate.New(c), Clock: c, NodeID: 1, AcceptAnyRF: true, AutoCreateTopics: true}
+	cfg := kafka.Config{Listener: l, Clock: clock.Real(), NodeID: 1, AcceptAnyRF: true, AutoCreateTopics: true}
 	for _, f := range change {
 		f(&cfg)
 	}
+	log := memlog.New(cfg.Clock, rand.NewChaCha8([32]byte{1}))
+	cfg.Log, cfg.State = log, memstate.New(cfg.Clock)
 	s, err := kafka.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,19 @@ func start(t testing.TB, change ...func(*kafka.Config)) *node {
 			t.Error(err)
 		}
 	})
-	return &node{s, log, l.Addr().String()}
+	return &node{s, log, cfg.Clock, l.Addr().String()}
+}
+
+// eventually waits for a condition that other goroutines bring about.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for range 20_000 {
+		if is() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("not reached: %s", what)
 }
 
 // client connects a franz-go client to the node until the test ends.

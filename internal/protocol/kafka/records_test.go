@@ -1,0 +1,130 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet/freshet/internal/batch"
+)
+
+func built(add func(*batch.Builder)) []byte {
+	var w batch.Builder
+	add(&w)
+	return w.Finish(batch.NoProducer)
+}
+
+func threeRecords(w *batch.Builder) {
+	w.Add(1000, []byte("k"), []byte("value"))
+	w.Add(1001, nil, nil, batch.RecordHeader{Name: "h"}, batch.RecordHeader{Name: "i", Value: make([]byte, 300)})
+	w.Add(900, []byte("l"), make([]byte, 100))
+}
+
+// resum renews the checksum of a batch that was changed.
+func resum(b []byte) []byte {
+	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return b
+}
+
+func TestCheckRecords(t *testing.T) {
+	const version = 9
+	for name, row := range map[string]struct {
+		batch    []byte
+		version  int16
+		needKeys bool
+		want     *kerr.Error
+	}{
+		"good":             {built(threeRecords), version, false, nil},
+		"key missing":      {built(threeRecords), version, true, kerr.InvalidRecord},
+		"keys":             {built(func(w *batch.Builder) { w.Add(1, []byte("k"), nil) }), version, true, nil},
+		"nothing":          {nil, version, false, kerr.CorruptMessage},
+		"half a batch":     {built(threeRecords)[:100], version, false, kerr.CorruptMessage},
+		"two batches":      {append(built(threeRecords), built(threeRecords)...), version, false, kerr.InvalidRecord},
+		"format 1":         {edit(16, 1), version, false, kerr.InvalidRecord},
+		"control":          {edit(22, 0x20), version, false, kerr.InvalidRecord},
+		"transactional":    {edit(22, 0x10), version, false, kerr.InvalidTxnState},
+		"log append time":  {edit(22, 0x08), version, false, kerr.InvalidTimestamp},
+		"early zstd":       {edit(22, 4), 6, false, kerr.UnsupportedCompressionType},
+		"zstd":             {edit(22, 4), 7, false, nil},
+		"record too few":   {edit(60, 2), version, false, kerr.InvalidRecord},
+		"record too many":  {edit(60, 4), version, false, kerr.InvalidRecord},
+		"no record":        {edit(60, 0), version, false, kerr.InvalidRecord},
+		"delta too large":  {edit(26, 9), version, false, kerr.InvalidRecord},
+		"malformed length": {edit(61, 0x7f), version, false, kerr.InvalidRecord},
+		"bad offset delta": {edit(64, 2), version, false, kerr.InvalidRecord},
+		"key too long":     {edit(65, 0x70), version, false, kerr.InvalidRecord},
+		"damaged on the way": {func() []byte {
+			b := built(threeRecords)
+			b[61] = 0x7f
+			return b
+		}(), version, false, kerr.CorruptMessage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := checkRecords(row.batch, row.version, row.needKeys)
+			want := int16(0)
+			if row.want != nil {
+				want = row.want.Code
+			}
+			if code(err) != want {
+				t.Errorf("got %v, code %d, want %v", err, code(err), row.want)
+			}
+		})
+	}
+}
+
+// edit returns a good batch in which one byte is another.
+func edit(at int, to byte) []byte {
+	b := built(threeRecords)
+	b[at] = to
+	return resum(b)
+}
+
+// FuzzCheckRecords asserts that readers can read what producers may write.
+func FuzzCheckRecords(f *testing.F) {
+	f.Add(built(threeRecords)[batch.HeaderSize:], int32(3))
+	f.Add([]byte{}, int32(0))
+	f.Add(built(func(w *batch.Builder) { w.Add(-5, nil, nil) })[batch.HeaderSize:], int32(1))
+	f.Fuzz(func(t *testing.T, records []byte, n int32) {
+		b := append(built(threeRecords)[:batch.HeaderSize:batch.HeaderSize], records...)
+		binary.BigEndian.PutUint32(b[8:], uint32(len(b)-batch.Prefix))
+		binary.BigEndian.PutUint32(b[23:], uint32(n-1))
+		binary.BigEndian.PutUint32(b[57:], uint32(n))
+		resum(b)
+		if checkRecords(b, 9, false) != nil {
+			return
+		}
+		if _, err := batch.Verify(b); err != nil {
+			return // the log refuses it
+		}
+		seen := int32(0)
+		if err := batch.Records(b, 0, func(r *batch.Record) bool {
+			if r.Offset != int64(seen) {
+				t.Fatalf("record %d has offset %d", seen, r.Offset)
+			}
+			seen++
+			return true
+		}); err != nil || seen != n {
+			t.Fatalf("%d of %d records: %v", seen, n, err)
+		}
+	})
+}
+
+func BenchmarkCheckRecords(b *testing.B) {
+	for _, size := range []int{100, 1024} {
+		one := built(func(w *batch.Builder) {
+			for w.Bytes() < 128<<10 {
+				w.Add(1000, []byte("key"), make([]byte, size))
+			}
+		})
+		b.Run(map[int]string{100: "100B", 1024: "1KiB"}[size], func(b *testing.B) {
+			b.SetBytes(int64(len(one)))
+			for b.Loop() {
+				if err := checkRecords(one, 9, false); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

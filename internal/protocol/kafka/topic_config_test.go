@@ -1,0 +1,95 @@
+package kafka
+
+import (
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+func TestEverySettingAcceptsItsDefaultAndReadsItBack(t *testing.T) {
+	for _, s := range TopicSettings() {
+		if s.Doc == "" || s.Effect != Enforced && s.Effect != Stored {
+			t.Errorf("%s: effect %q, documentation %q", s.Key, s.Effect, s.Doc)
+		}
+		st := &stream.Stream{Config: defaultTopicConfig}
+		if got, set := s.value(st); got != s.Default || set {
+			t.Errorf("%s of a new topic is %q, set %v, want the default %q", s.Key, got, set, s.Default)
+		}
+		var err error
+		if st.Config, st.Labels, err = configure(st.Config, nil, []setting{{s.Key, &s.Default}}); err != nil {
+			t.Fatal(err)
+		}
+		if got, set := s.value(st); got != s.Default || !set {
+			t.Errorf("%s set to its default is %q, set %v", s.Key, got, set)
+		}
+		if st.Config, st.Labels, err = configure(st.Config, st.Labels, []setting{{key: s.Key}}); err != nil || len(st.Labels) != 0 || st.Config != defaultTopicConfig {
+			t.Errorf("%s deleted leaves %+v, %v, %v", s.Key, st.Config, st.Labels, err)
+		}
+	}
+}
+
+func TestEnforcedSettingsReachTheLog(t *testing.T) {
+	const never = "9223372036854775807"
+	for _, row := range []struct {
+		key, value string
+		want       stream.Config
+	}{
+		{"retention.ms", "1000", stream.Config{Retention: time.Second}},
+		{"retention.ms", "-1", stream.Config{Retention: -1}},
+		{"retention.ms", "0", stream.Config{Retention: 1}},
+		{"retention.ms", never, stream.Config{Retention: -1}},
+		{"retention.bytes", "1000", stream.Config{RetentionBytes: 1000}},
+		{"max.message.bytes", "2000", stream.Config{MaxBatchBytes: 2000}},
+		{"message.timestamp.type", "LogAppendTime", stream.Config{Timestamps: stream.LogAppendTime}},
+		{"message.timestamp.before.max.ms", "5", stream.Config{TimestampBefore: 5 * time.Millisecond}},
+		{"message.timestamp.after.max.ms", never, stream.Config{}},
+		{"freshet.durability", "os", stream.Config{Durability: stream.OS}},
+		{"segment.ms", "5", stream.Config{}},
+	} {
+		got, labels, err := configure(stream.Config{}, map[string]string{"other": "kept"}, []setting{{row.key, &row.value}})
+		if err != nil || got != row.want {
+			t.Errorf("%s=%s: %+v, %v, want %+v", row.key, row.value, got, err, row.want)
+		}
+		if want := map[string]string{"other": "kept", "kafka.config." + row.key: row.value}; !maps.Equal(labels, want) {
+			t.Errorf("%s=%s: labels %v", row.key, row.value, labels)
+		}
+		if back, set := topicSetting(row.key).value(&stream.Stream{Config: got, Labels: labels}); back != row.value || !set {
+			t.Errorf("%s=%s reads back as %s, set %v", row.key, row.value, back, set)
+		}
+	}
+}
+
+func TestBadSettingsAreRefused(t *testing.T) {
+	for _, row := range [][2]string{
+		{"no.such.thing", "1"}, {"retention.ms", "-2"}, {"retention.ms", "soon"}, {"retention.ms", ""}, {"max.message.bytes", "2147483648"},
+		{"message.timestamp.type", "createtime"}, {"cleanup.policy", "delete,forget"}, {"cleanup.policy", ""}, {"compression.type", "brotli"}, {"preallocate", "yes"},
+		{"min.cleanable.dirty.ratio", "1.5"}, {"min.cleanable.dirty.ratio", "NaN"}, {"min.insync.replicas", "0"}, {"compression.gzip.level", "0"}, {"segment.bytes", "13"},
+	} {
+		_, _, err := configure(stream.Config{}, nil, []setting{{row[0], &row[1]}})
+		if code(err) != kerr.InvalidConfig.Code {
+			t.Errorf("%s=%s: %v", row[0], row[1], err)
+		}
+	}
+	for _, policy := range []string{"delete", "compact", "compact,delete", "delete, compact"} {
+		if _, _, err := configure(stream.Config{}, nil, []setting{{"cleanup.policy", &policy}}); err != nil {
+			t.Error(policy, err)
+		}
+	}
+}
+
+// TestSettingOfAnotherProtocol shows that what the log enforces is what is reported, whatever label is left.
+func TestSettingOfAnotherProtocolIsReported(t *testing.T) {
+	hour := "3600000"
+	config, labels, err := configure(defaultTopicConfig, nil, []setting{{"retention.ms", &hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Retention = 48 * time.Hour
+	if got, set := topicSetting("retention.ms").value(&stream.Stream{Config: config, Labels: labels}); got != "172800000" || !set {
+		t.Errorf("retention.ms is %s, set %v", got, set)
+	}
+}
