@@ -1,0 +1,86 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/freshet/freshet/internal/protocol/aws"
+)
+
+// Addresses is where a node is reached.
+type Addresses struct {
+	Kafka     string `json:"kafka"`             // bootstrap address for Kafka clients
+	AWS       string `json:"aws"`               // endpoint URL for AWS clients
+	AWSTLS    string `json:"aws_tls,omitempty"` // the same over TLS
+	Data      string `json:"data"`              // directory of everything
+	Objects   string `json:"objects"`           // directory of objects, as bucket/key
+	Account   string `json:"account"`
+	signature bool   // whether clients must sign with a known key
+}
+
+// ObjectsDir returns the directory of the objects in a data directory.
+func ObjectsDir(data string) string { return filepath.Join(data, "objects") }
+
+// Addresses returns where the node is reached: the real ports where the configuration asked for port 0.
+func (n *Node) Addresses() Addresses {
+	a := Addresses{
+		Kafka: n.config.KafkaAdvertised, AWS: "http://" + n.listeners.aws.Addr().String(), Data: n.config.Data, Objects: ObjectsDir(n.config.Data),
+		Account: aws.DefaultAccount, signature: n.config.Auth == AuthVerify,
+	}
+	if a.Kafka == "" {
+		a.Kafka = n.listeners.kafka.Addr().String()
+	}
+	if n.listeners.awsTLS != nil {
+		a.AWSTLS = "https://" + n.listeners.awsTLS.Addr().String()
+	}
+	return a
+}
+
+// Welcome tells a human where the node is, and what to paste to use it.
+func (a Addresses) Welcome() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "freshet %s is ready\n\n", Version())
+	fmt.Fprintf(&b, "  Kafka    %s\n", a.Kafka)
+	fmt.Fprintf(&b, "  AWS      %s\n", a.AWS)
+	if a.AWSTLS != "" {
+		fmt.Fprintf(&b, "           %s\n", a.AWSTLS)
+	}
+	fmt.Fprintf(&b, "  Data     %s\n", a.Data)
+	fmt.Fprintf(&b, "  Objects  %s\n\n", a.Objects)
+	fmt.Fprintf(&b, "  export AWS_ENDPOINT_URL=%s\n", reachable(a.AWS))
+	if !a.signature && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
+		b.WriteString("  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1\n")
+	}
+	b.WriteString("  aws kinesis list-streams\n")
+	fmt.Fprintf(&b, "  kcat -L -b %s\n", reachable(a.Kafka))
+	fmt.Fprintf(&b, "  ls %s\n\n", shellQuote(a.Objects))
+	b.WriteString("Ctrl-C stops.\n")
+	return b.String()
+}
+
+// reachable replaces the address of all interfaces, which is none to connect to, by this machine's own.
+func reachable(address string) string {
+	scheme, hostPort, hasScheme := strings.Cut(address, "://")
+	if !hasScheme {
+		hostPort = address
+	}
+	if host, port, err := net.SplitHostPort(hostPort); err == nil && (host == "" || net.ParseIP(host).IsUnspecified()) {
+		hostPort = net.JoinHostPort("127.0.0.1", port)
+	}
+	if !hasScheme {
+		return hostPort
+	}
+	return scheme + "://" + hostPort
+}
+
+func shellQuote(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune(shellSafe, r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+const shellSafe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,"

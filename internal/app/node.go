@@ -1,0 +1,193 @@
+// Package app makes a node: it wires the log, the protocols, the services and the flows from one Config, and is the only package that sees
+// all of them. Start opens a Node, Node.Run serves until it is told to stop; Config says what a user can say, and Validate what is wrong
+// with it. Access is a line of the node's access log.
+//
+// It refuses to know what a request means: it opens, joins and closes, in the right order.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/engine"
+	"github.com/freshet/freshet/internal/protocol/aws"
+	"github.com/freshet/freshet/internal/protocol/kafka"
+	"github.com/freshet/freshet/internal/service/kinesis"
+	"golang.org/x/sync/errgroup"
+)
+
+// Deps are what a node takes from its surroundings. The zero value of each means the real one.
+type Deps struct {
+	Logger *slog.Logger // nil = no log
+	Clock  clock.Clock  // nil = the operating system's
+	Random io.Reader    // nil = crypto/rand
+	// Access, if set, is told of each request to the node's API when it has been answered. It is called from many goroutines and must
+	// not block.
+	Access func(Access)
+}
+
+// StorageError says that the log has failed: a write or fsync did not succeed, and what of it reached the disk is unknown. What was
+// acknowledged before is safe; a new start recovers it.
+type StorageError struct{ Err error }
+
+func (e *StorageError) Error() string {
+	return "the log has failed and the node stops: " + e.Err.Error()
+}
+
+// Unwrap returns what failed.
+func (e *StorageError) Unwrap() error { return e.Err }
+
+// The phases of a node.
+const (
+	phaseStarting = iota
+	phaseServing
+	phaseDraining
+)
+
+// Node is a running node: its addresses are open, its log is recovered. Run serves.
+type Node struct {
+	config Config
+	deps   Deps
+	logger *slog.Logger
+
+	listeners *listeners
+	engine    *engine.Engine
+	kafka     *kafka.Server
+	streams   *kinesis.Service
+	door      *aws.FrontDoor
+	metrics   *metrics
+	observer  *observer
+
+	phase   atomic.Int32
+	failure atomic.Pointer[error]
+}
+
+// Start checks the configuration, opens the addresses and the log, and returns a node that waits for Run; clients that connect before that wait
+// too. If Start fails nothing is left open.
+func Start(ctx context.Context, c Config, deps Deps) (*Node, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{config: c.withDefaults(), deps: deps}
+	n.deps.setDefaults()
+	n.logger = n.deps.Logger
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.letGo())
+	}
+	return n, nil
+}
+
+func (d *Deps) setDefaults() {
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.Clock == nil {
+		d.Clock = clock.Real()
+	}
+	if d.Random == nil {
+		d.Random = rand.Reader
+	}
+}
+
+// open makes the parts of the node, lowest first.
+func (n *Node) open(ctx context.Context) (err error) {
+	began := n.deps.Clock.Now()
+	if n.config.Data, err = filepath.Abs(n.config.Data); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	if n.listeners, err = listen(ctx, &n.config); err != nil {
+		return err
+	}
+	if n.engine, err = n.openEngine(ctx); err != nil {
+		return err
+	}
+	n.metrics = newMetrics(Version())
+	n.observer = newObserver(n.metrics, n.logger, n.deps.Access)
+	if n.kafka, err = n.openKafka(ctx); err != nil {
+		return err
+	}
+	if n.streams, err = n.openKinesis(ctx); err != nil {
+		return err
+	}
+	if n.door, err = n.openFrontDoor(); err != nil {
+		return err
+	}
+	n.watchFigures()
+	n.logger.Info("node started", "version", Version(), "data", n.config.Data, "kafka", n.Addresses().Kafka, "aws", n.Addresses().AWS,
+		"took", n.deps.Clock.Now().Sub(began).Round(time.Microsecond))
+	return nil
+}
+
+// letGo closes what open has opened. Used only if Start fails; Run closes otherwise.
+func (n *Node) letGo() error {
+	var errs []error
+	if n.listeners != nil {
+		errs = append(errs, n.listeners.close())
+	}
+	if n.engine != nil {
+		errs = append(errs, n.engine.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends, then takes no more, lets requests in progress finish within Config.DrainTimeout, and closes the log. When it
+// returns nothing of the node runs. The error is a *StorageError if the log failed, nil after a stop that was asked for. It may be called once.
+func (n *Node) Run(ctx context.Context) error {
+	work, fail := context.WithCancelCause(context.WithoutCancel(ctx)) // ends hard, when the log fails
+	defer fail(nil)
+	serving, stop := context.WithCancel(work) // ends softly
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		n.phase.Store(phaseDraining)
+		n.logger.Info("stopping")
+		stop()
+	})()
+
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		n.watchEngine(work, fail)
+	}()
+	n.phase.CompareAndSwap(phaseStarting, phaseServing)
+	err := n.serve(serving)
+	n.phase.Store(phaseDraining)
+	fail(nil)
+	<-watched
+	closed := n.engine.Close()
+	if failure := n.failure.Load(); failure != nil {
+		return *failure
+	}
+	if err = errors.Join(err, closed); err == nil {
+		n.logger.Info("stopped")
+	}
+	return err
+}
+
+// watchEngine ends everything if the log fails.
+func (n *Node) watchEngine(ctx context.Context, fail context.CancelCauseFunc) {
+	select {
+	case err := <-n.engine.Fatal():
+		var failure error = &StorageError{err}
+		n.failure.Store(&failure)
+		n.logger.Error("log failed", "error", err)
+		fail(failure)
+	case <-ctx.Done():
+	}
+}
+
+// serve runs everything that serves clients until ctx ends or one of it fails.
+func (n *Node) serve(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.kafka.Run(ctx) })
+	group.Go(func() error { return n.streams.Run(ctx) })
+	group.Go(func() error { return n.door.Serve(ctx, n.listeners.aws, n.listeners.awsTLS, n.listeners.certificates) })
+	return group.Wait()
+}

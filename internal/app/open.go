@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/freshet/freshet/internal/engine"
+	"github.com/freshet/freshet/internal/protocol/aws"
+	"github.com/freshet/freshet/internal/protocol/kafka"
+	"github.com/freshet/freshet/internal/protocol/kafka/wire"
+	"github.com/freshet/freshet/internal/service/kinesis"
+)
+
+func (n *Node) openEngine(ctx context.Context) (*engine.Engine, error) {
+	return engine.Open(ctx, engine.Config{
+		Dir: n.config.Data, Clock: n.deps.Clock, Random: n.deps.Random, Logger: n.logger.With("part", "log"), TailBytes: int64(n.config.TailMemory),
+	})
+}
+
+func (n *Node) openKafka(ctx context.Context) (*kafka.Server, error) {
+	c := kafka.Config{
+		Listener: n.listeners.kafka, Log: n.engine, State: n.engine.State(), Clock: n.deps.Clock, Random: n.deps.Random,
+		Logger: n.logger.With("part", "kafka"), NodeID: 1, DataDir: n.config.Data,
+		AcceptAnyRF: *n.config.AcceptAnyRF, AutoCreateTopics: *n.config.AutoCreateTopics, DefaultPartitions: int32(n.config.DefaultPartitions),
+		Limits: wire.Config{DrainTimeout: n.config.DrainTimeout}, Observe: n.observer.kafka,
+	}
+	if n.config.KafkaAdvertised != "" {
+		host, port, err := net.SplitHostPort(n.config.KafkaAdvertised)
+		if err != nil {
+			return nil, fmt.Errorf("kafka-advertised: %w", err)
+		}
+		number, err := strconv.ParseInt(port, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("kafka-advertised: %w", err)
+		}
+		c.AdvertisedHost, c.AdvertisedPort = host, int32(number)
+	}
+	return kafka.New(ctx, c)
+}
+
+func (n *Node) openKinesis(ctx context.Context) (*kinesis.Service, error) {
+	return kinesis.New(ctx, kinesis.Config{}, kinesis.Dependencies{
+		Log: n.engine, State: n.engine.State(), Clock: n.deps.Clock, Random: n.deps.Random, Logger: n.logger.With("part", "kinesis"),
+	})
+}
+
+func (n *Node) openFrontDoor() (*aws.FrontDoor, error) {
+	auth := aws.Auth{Verify: n.config.Auth == AuthVerify, Keys: map[string]aws.Key{}}
+	for _, key := range n.config.AccessKeys {
+		id, secret, _ := strings.Cut(key, ":")
+		auth.Keys[id] = aws.Key{Secret: secret}
+	}
+	return aws.New(aws.Config{
+		Services: []aws.Service{n.streams.API()}, Auth: auth, Pages: n.pages(), Clock: n.deps.Clock, Random: n.deps.Random,
+		Log: n.logger.With("part", "aws"), Observe: n.observer.aws, DrainTimeout: n.config.DrainTimeout,
+	})
+}
+
+// watchFigures registers what the parts count themselves.
+func (n *Node) watchFigures() {
+	m := n.metrics
+	stat := func(read func(engine.Stats) int64) func() float64 {
+		return func() float64 { return float64(read(n.engine.Stats(false))) }
+	}
+	m.counter("log_commits_total", "Group commits.", stat(func(s engine.Stats) int64 { return s.Groups }))
+	m.counter("log_syncs_total", "Syncs of log files.", stat(func(s engine.Stats) int64 { return s.Syncs }))
+	m.counter("log_written_bytes_total", "Bytes of group commits.", stat(func(s engine.Stats) int64 { return s.Written }))
+	m.counter("log_cold_reads_total", "Reads of batches from files instead of memory.", stat(func(s engine.Stats) int64 { return s.ColdReads }))
+	m.counter("log_checkpoints_total", "Checkpoints written.", stat(func(s engine.Stats) int64 { return s.Checkpoints }))
+	m.counter("log_rewritten_bytes_total", "Bytes written anew to leave out dead ones.", stat(func(s engine.Stats) int64 { return s.Rewritten }))
+	m.gauge("log_files", "Log files.", stat(func(s engine.Stats) int64 { return int64(s.Files) }))
+	m.gauge("log_file_bytes", "Disk space of log files.", stat(func(s engine.Stats) int64 { return s.FileBytes }))
+	m.gauge("log_live_bytes", "Bytes of readable batches.", stat(func(s engine.Stats) int64 { return s.LiveBytes }))
+	m.gauge("log_tail_bytes", "Memory of the newest records.", stat(func(s engine.Stats) int64 { return s.TailBytes }))
+	m.gauge("log_index_bytes", "Memory of file indexes.", stat(func(s engine.Stats) int64 { return s.IndexBytes }))
+	m.gauge("log_recovery_seconds", "Time that opening the log took.", func() float64 { return n.engine.Stats(false).Recovery.Seconds() })
+	m.gauge("log_disk_full", "1 while writes are refused because the disk is full.", func() float64 {
+		if n.engine.Stats(false).Full {
+			return 1
+		}
+		return 0
+	})
+	m.gauge("kafka_connections", "Kafka clients connected.", func() float64 { open, _ := n.kafka.Connections(); return float64(open) })
+	m.gauge("kafka_request_memory_bytes", "Memory of Kafka requests in progress.", func() float64 { _, b := n.kafka.Connections(); return float64(b) })
+}

@@ -1,0 +1,159 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ConfigError is one thing wrong in a Config. Validate joins all of them.
+type ConfigError struct {
+	Key    string // the name of the setting
+	Wrong  string // what is wrong
+	Remedy string // what to do about it
+}
+
+func (e *ConfigError) Error() string { return e.Key + ": " + e.Wrong + "; " + e.Remedy }
+
+// The bounds of Config's numbers.
+const (
+	minTailMemory    = 1 << 20
+	maxTailMemory    = 1 << 40
+	maxPartitions    = 10_000
+	maxDrainTimeout  = time.Hour
+	maxAccessKeys    = 1000
+	maxAccessKeyText = 256
+)
+
+// Validate says everything that is wrong with c, each with its key and remedy, or nil. It starts and changes nothing.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	v := &validation{}
+	if info, err := os.Stat(c.Data); err == nil && !info.IsDir() {
+		v.wrong("data", fmt.Sprintf("%s is a file", c.Data), "name a directory")
+	}
+	c.validateAddresses(v)
+	c.validateAdvertised(v)
+	c.validateAuth(v)
+	if c.DefaultPartitions < 1 || c.DefaultPartitions > maxPartitions {
+		v.wrong("default-partitions", strconv.Itoa(c.DefaultPartitions)+" is out of bounds", fmt.Sprintf("give 1 to %d", maxPartitions))
+	}
+	if c.TailMemory < minTailMemory || c.TailMemory > maxTailMemory {
+		v.wrong("tail-memory", c.TailMemory.String()+" is out of bounds", fmt.Sprintf("give %s to %s", Size(minTailMemory), Size(maxTailMemory)))
+	}
+	if c.DrainTimeout < 0 || c.DrainTimeout > maxDrainTimeout {
+		v.wrong("drain-timeout", c.DrainTimeout.String()+" is out of bounds", fmt.Sprintf("give up to %s", maxDrainTimeout))
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		v.wrong("log-level", fmt.Sprintf("%q is no level", c.LogLevel), "give debug, info, warn or error")
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		v.wrong("log-format", fmt.Sprintf("%q is no format", c.LogFormat), "give text or json")
+	}
+	return errors.Join(v.errs...)
+}
+
+type validation struct{ errs []error }
+
+func (v *validation) wrong(key, wrong, remedy string) {
+	v.errs = append(v.errs, &ConfigError{Key: key, Wrong: wrong, Remedy: remedy})
+}
+
+func (c *Config) validateAddresses(v *validation) {
+	taken := map[string]string{}
+	for _, a := range []struct{ key, address string }{{"kafka", c.Kafka}, {"aws", c.AWS}, {"aws-tls", c.AWSTLS}} {
+		if a.address == "" {
+			continue
+		}
+		port, err := checkAddress(a.address)
+		if err != nil {
+			v.wrong(a.key, err.Error(), "give HOST:PORT, as 127.0.0.1:9092; port 0 takes a free one")
+			continue
+		}
+		if other := taken[a.address]; other != "" && port != 0 {
+			v.wrong(a.key, a.address+" is also the address of "+other, "give each its own port")
+		}
+		taken[a.address] = a.key
+		if isLoopback(a.address) || c.Insecure {
+			continue
+		}
+		c.validateExposed(v, a.key, a.address)
+	}
+}
+
+// validateAdvertised checks the address that clients are told.
+func (c *Config) validateAdvertised(v *validation) {
+	if c.KafkaAdvertised == "" {
+		return
+	}
+	host, _, _ := net.SplitHostPort(c.KafkaAdvertised)
+	if port, err := checkAddress(c.KafkaAdvertised); err != nil || port == 0 || host == "" || net.ParseIP(host).IsUnspecified() {
+		v.wrong("kafka-advertised", fmt.Sprintf("%q is no address that clients can connect to", c.KafkaAdvertised), "give HOST:PORT, as broker.example:9092")
+	}
+}
+
+// validateExposed checks an address that other machines can reach.
+func (c *Config) validateExposed(v *validation, key, address string) {
+	exposed := address + " can be reached from other machines"
+	const insecure = ", or allow it with --insecure"
+	switch key {
+	case "kafka":
+		v.wrong(key, exposed+", and Kafka clients are neither authenticated nor encrypted", "bind to a loopback address as 127.0.0.1:9092"+insecure)
+	case "aws":
+		v.wrong(key, exposed+" without TLS", "bind to a loopback address and serve others with --aws-tls and --auth verify"+insecure)
+	case "aws-tls":
+		if c.Auth != AuthVerify {
+			v.wrong(key, exposed+" without authentication", "set --auth verify with --access-keys"+insecure)
+		}
+	}
+}
+
+func checkAddress(address string) (port int, err error) {
+	_, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no address", address)
+	}
+	if port, err = strconv.Atoi(text); err != nil || port < 0 || port > 65535 {
+		return 0, fmt.Errorf("%q has no port from 0 to 65535", address)
+	}
+	return port, nil
+}
+
+// isLoopback says whether only this machine can reach the address. A name other than localhost may mean any interface.
+func isLoopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c *Config) validateAuth(v *validation) {
+	if c.Auth != AuthOff && c.Auth != AuthVerify {
+		v.wrong("auth", fmt.Sprintf("%q is no mode", c.Auth), "give off or verify")
+	}
+	if c.Auth == AuthVerify && len(c.AccessKeys) == 0 {
+		v.wrong("access-keys", "none is given, so nobody could sign", "give --access-keys ID:SECRET, or set --auth off")
+	}
+	if c.Auth == AuthOff && len(c.AccessKeys) > 0 {
+		v.wrong("access-keys", "would not be checked with --auth off", "set --auth verify, or give none")
+	}
+	if len(c.AccessKeys) > maxAccessKeys {
+		v.wrong("access-keys", fmt.Sprintf("%d are given", len(c.AccessKeys)), fmt.Sprintf("give up to %d", maxAccessKeys))
+	}
+	seen := map[string]bool{}
+	for i, key := range c.AccessKeys {
+		id, secret, ok := strings.Cut(key, ":")
+		switch { // the secret is not shown
+		case !ok || id == "" || secret == "" || len(key) > maxAccessKeyText || strings.ContainsAny(id, " \t/"):
+			v.wrong("access-keys", fmt.Sprintf("key %d is not of the form ID:SECRET", i+1), "write the access key id, a colon and the secret")
+		case seen[id]:
+			v.wrong("access-keys", fmt.Sprintf("id %q appears twice", id), "give each id one secret")
+		}
+		seen[id] = true
+	}
+}
