@@ -1,0 +1,94 @@
+// Command freshet runs and inspects a freshet node: Kafka and Kinesis on one durable log, in one process. Bare, it serves.
+//
+// Each verb is a file: it parses, calls the package that does the work, and prints for humans or, with --json, for machines. exit.go maps
+// errors to exit codes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/freshet/freshet/internal/app"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run a node in the foreground (the default)."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// terminal is where a verb runs: it ends ctx on SIGINT and SIGTERM.
+type terminal struct {
+	ctx    context.Context
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// run executes a command line and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal kills, as if none were caught: what was acknowledged is on the disk.
+	context.AfterFunc(ctx, stop)
+
+	err := execute(args, &terminal{ctx: ctx, stdout: stdout, stderr: stderr})
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintf(stderr, "freshet: %s\n", line)
+		}
+	}
+	return exitCode(err)
+}
+
+// errHelp ends a command line that only asked for help.
+var errHelp = errors.New("help was printed")
+
+func execute(args []string, t *terminal) (err error) {
+	// kong leaves by calling exit; here it unwinds to a return.
+	defer func() {
+		if e := recover(); e != nil {
+			if e != errHelp { //nolint:errorlint // the very value
+				panic(e)
+			}
+			err = nil
+		}
+	}()
+	var c cli
+	settings := &settingsFile{}
+	parser, err := kong.New(&c,
+		kong.Name("freshet"), kong.Description("Kafka and Kinesis on one durable log, in one process."),
+		kong.Writers(t.stdout, t.stderr), kong.Exit(func(int) { panic(errHelp) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 140}), kong.UsageOnError(),
+		kong.PostBuild(bindEnvironment), kong.Resolvers(settings), defaultsForHelp(),
+	)
+	if err != nil {
+		return fmt.Errorf("command line: %w", err)
+	}
+	parsed, err := parser.Parse(args)
+	if settings.err != nil {
+		return settings.err
+	}
+	if err != nil {
+		return &usageError{err}
+	}
+	return parsed.Run(t)
+}
+
+func defaultsForHelp() kong.Vars {
+	d := app.Defaults()
+	return kong.Vars{
+		"data": d.Data, "kafka": d.Kafka, "aws": d.AWS, "auth": d.Auth, "partitions": fmt.Sprint(d.DefaultPartitions),
+		"tail": d.TailMemory.String(), "drain": d.DrainTimeout.String(), "level": d.LogLevel, "format": d.LogFormat,
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/internal/app"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// asProgram makes the test binary behave as freshet itself.
+const asProgram = "FRESHET_TEST_RUN_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	testscript.Main(m, map[string]func(){"freshet": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+}
+
+// child is a node in a process of its own, as users run it.
+type child struct {
+	app.Addresses
+	command *exec.Cmd
+	log     *strings.Builder
+}
+
+// startChild runs a node on a data directory and free ports, and waits until it is ready.
+func startChild(t *testing.T, data string, flags ...string) *child {
+	t.Helper()
+	args := append([]string{"serve", "--json", "--data", data, "--kafka", "127.0.0.1:0", "--aws", "127.0.0.1:0"}, flags...)
+	c := &child{command: exec.Command(os.Args[0], args...), log: &strings.Builder{}}
+	c.command.Env = append(os.Environ(), asProgram+"=1")
+	c.command.Stderr = c.log
+	stdout, err := c.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.kill(t) })
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err != nil {
+		c.kill(t)
+		t.Fatalf("node did not start: %v\n%s", err, c.log)
+	}
+	if err := json.Unmarshal(line, &c.Addresses); err != nil {
+		t.Fatalf("node said %q: %v", line, err)
+	}
+	return c
+}
+
+// kill ends the process without warning. Killing twice does nothing.
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	if c.command.ProcessState != nil {
+		return
+	}
+	if err := c.command.Process.Kill(); err != nil {
+		t.Errorf("kill: %v", err)
+	}
+	_ = c.command.Wait() // it says that the process was killed
+}
+
+// stop ends the process as an operator does, and checks that it goes in peace.
+func (c *child) stop(t *testing.T) {
+	t.Helper()
+	if err := c.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.command.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Fatalf("node ended with %v\n%s", err, c.log)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("node does not stop\n%s", c.log)
+	}
+}

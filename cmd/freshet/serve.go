@@ -1,0 +1,37 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/freshet/freshet/internal/app"
+)
+
+// serveCmd runs a node until it is told to stop.
+type serveCmd struct {
+	app.Config `embed:""`
+	File       string `name:"config" placeholder:"FILE" help:"YAML file of settings: the flags' names as keys. Flags and environment variables go before it."`
+	JSON       bool   `name:"json" help:"Print the addresses as one line of JSON."`
+}
+
+func (c *serveCmd) Run(t *terminal) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	node, err := app.Start(t.ctx, c.Config, app.Deps{Logger: app.NewLogger(c.Config, t.stderr)})
+	if err != nil {
+		return err
+	}
+	if err := c.announce(t, node.Addresses()); err != nil {
+		return err
+	}
+	return node.Run(t.ctx)
+}
+
+func (c *serveCmd) announce(t *terminal, a app.Addresses) error {
+	if c.JSON {
+		return json.NewEncoder(t.stdout).Encode(a)
+	}
+	_, err := fmt.Fprint(t.stdout, a.Welcome())
+	return err
+}
