@@ -28,3 +28,6 @@ func (c *Call) ARN(resource string) string { return MakeARN(c.Service, c.Region,
 func MakeARN(service, region, account, resource string) string {
 	return "arn:" + Partition + ":" + service + ":" + region + ":" + account + ":" + resource
 }
+
+// RootARN names an account's root user.
+func RootARN(account string) string { return "arn:" + Partition + ":iam::" + account + ":root" }

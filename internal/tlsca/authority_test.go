@@ -1,0 +1,135 @@
+package tlsca
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/internal/clock"
+)
+
+var start = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+
+func open(t *testing.T, dir string, c clock.Clock) *Authority {
+	t.Helper()
+	a, err := Open(dir, []string{"node.example", "192.0.2.7"}, c, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// present returns the certificate that a server shows, verified by a client that trusts the authority.
+func present(t *testing.T, a *Authority, host string, now time.Time) *x509.Certificate {
+	t.Helper()
+	certificate, err := a.TLS().GetCertificate(&tls.ClientHelloInfo{ServerName: host})
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(a.PEM()) {
+		t.Fatal("the authority's PEM is not one")
+	}
+	if _, err := certificate.Leaf.Verify(x509.VerifyOptions{DNSName: host, Roots: roots, CurrentTime: now}); err != nil {
+		t.Errorf("%s at %v: %v", host, now, err)
+	}
+	return certificate.Leaf
+}
+
+func TestCertificatesAreForTheNodesNames(t *testing.T) {
+	a := open(t, filepath.Join(t.TempDir(), "tls"), clock.NewVirtual(start))
+	for _, host := range []string{"localhost", "kinesis.localhost", "127.0.0.1", "::1", "node.example", "192.0.2.7"} {
+		present(t, a, host, start)
+	}
+}
+
+func TestAnAuthorityIsMadeOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tls")
+	first := open(t, dir, clock.NewVirtual(start))
+	second := open(t, dir, clock.NewVirtual(start.Add(24*time.Hour)))
+	if !bytes.Equal(first.PEM(), second.PEM()) {
+		t.Error("another authority after a restart")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", e.Name(), info.Mode(), err)
+		}
+	}
+}
+
+func TestServerCertificatesAreRenewedAsTheyAge(t *testing.T) {
+	virtual := clock.NewVirtual(start)
+	a := open(t, t.TempDir(), virtual)
+	first := present(t, a, "localhost", start)
+	virtual.Advance(serverLife / 2)
+	if again := present(t, a, "localhost", virtual.Now()); !again.Equal(first) {
+		t.Error("renewed in mid-life")
+	}
+	virtual.Advance(serverLife / 4)
+	if again := present(t, a, "localhost", virtual.Now()); again.Equal(first) {
+		t.Error("not renewed")
+	}
+}
+
+func TestBrokenFilesAreNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		breakIt func(t *testing.T, dir string)
+		want    string
+	}{
+		"key lost":         {func(t *testing.T, dir string) { remove(t, dir, KeyFile) }, "ca.pem is there and ca-key.pem is not"},
+		"key of another":   {func(t *testing.T, dir string) { replace(t, dir, KeyFile) }, "ca-key.pem does not belong to ca.pem"},
+		"no PEM":           {func(t *testing.T, dir string) { write(t, dir, CertificateFile, "nonsense") }, "holds no single CERTIFICATE"},
+		"expired":          {func(*testing.T, string) {}, "expired on 2036-11-18"},
+		"certificate lost": {func(t *testing.T, dir string) { remove(t, dir, CertificateFile) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, virtual := t.TempDir(), clock.NewVirtual(start)
+			open(t, dir, virtual)
+			c.breakIt(t, dir)
+			if name == "expired" {
+				virtual.Advance(authorityLife + time.Hour)
+			}
+			_, err := Open(dir, nil, virtual, rand.Reader)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func remove(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, dir, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func replace(t *testing.T, dir, name string) {
+	t.Helper()
+	other := t.TempDir()
+	open(t, other, clock.NewVirtual(start))
+	data, err := os.ReadFile(filepath.Join(other, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, name, string(data))
+}
