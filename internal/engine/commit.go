@@ -1,12 +1,10 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/stream"
-	"github.com/freshet/freshet/internal/vfs"
 )
 
 // position is where the log ends: owned by the committer, and set once before it starts.
@@ -104,17 +102,8 @@ func (e *Engine) write(g *group) error {
 	p := &e.log
 	h := format.GroupHeader{File: p.file.ID, Number: p.group + 1, Synced: p.synced, Previous: p.sum}
 	b := g.seal(&h)
-	for {
-		err := e.writeAt(p.file, b, p.at)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, vfs.ErrNoSpace) {
-			return fmt.Errorf("write group %d: %w", h.Number, err)
-		}
-		if err := e.awaitSpace(err); err != nil {
-			return err
-		}
+	if err := e.untilSpace(func() error { return e.writeAt(p.file, b, p.at) }); err != nil {
+		return fmt.Errorf("write group %d: %w", h.Number, err)
 	}
 	if g.sync {
 		if err := p.file.file.Sync(); err != nil {
@@ -134,7 +123,12 @@ func (e *Engine) writeAt(f *logFile, b []byte, at int64) error {
 	if err := f.reserve(at+int64(len(b)), e.cfg.AllocateBytes); err != nil {
 		return err
 	}
-	f.claim(at + int64(len(b)))
+	if f.claim(at, int64(len(b)), &e.cfg) {
+		select {
+		case e.hungry <- struct{}{}:
+		default:
+		}
+	}
 	_, err := f.file.WriteAt(b, at)
 	return err
 }
@@ -161,6 +155,9 @@ func (e *Engine) publish(g *group) {
 		c.apply(&e.tables)
 	}
 	e.view.Unlock()
+	if len(g.changes) > 0 {
+		e.tend()
+	}
 
 	e.mu.Lock()
 	for _, c := range g.changes {
@@ -173,7 +170,6 @@ func (e *Engine) publish(g *group) {
 	g.finish(nil)
 	g.block.release()
 	e.recycle(g)
-	e.tend()
 }
 
 func (e *Engine) recycle(g *group) {

@@ -54,6 +54,7 @@ type Engine struct {
 	nextID  int64 // next producer id
 	lastID  int64 // the first one that is not reserved
 	full    bool
+	heldUp  int // writes that wait for space
 	closing bool
 	failed  error
 
@@ -68,7 +69,8 @@ type Engine struct {
 	readBuffers sync.Pool // of *[]byte
 
 	work      chan struct{} // capacity 1: the open group has something
-	chores    chan struct{} // capacity 1: maintain has something to do
+	hungry    chan struct{} // capacity 1: space should be provided
+	chores    chan struct{} // capacity 1: a file may have become superfluous
 	finishing chan finished
 	fatal     chan error    // capacity 1
 	leaving   chan struct{} // closed when Close begins
@@ -108,6 +110,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		tables:    newTables(cfg.MaxProducers),
 		index:     indexCache{budget: cfg.IndexBytes},
 		work:      make(chan struct{}, 1),
+		hungry:    make(chan struct{}, 1),
 		chores:    make(chan struct{}, 1),
 		finishing: make(chan finished, 1),
 		fatal:     make(chan error, 1),
@@ -144,6 +147,7 @@ func (e *Engine) start() {
 		defer close(e.completed)
 		e.finishFiles()
 	})
+	e.ended.Go(e.provide)
 	e.ended.Go(e.maintain)
 }
 

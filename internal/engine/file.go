@@ -31,7 +31,9 @@ type logFile struct {
 
 	grow      sync.Mutex
 	allocated int64 // guarded by grow: size of the file
+	claimed   int64 // guarded by grow: the end of the last group that was or is being written
 	zeroed    int64 // guarded by grow: up to here the file was written to, by groups or zeros
+	small     bool  // guarded by grow: the last group was a small one
 }
 
 // logDir is the subdirectory of the log files, names in it are:

@@ -95,7 +95,7 @@ func (e *Engine) latestTimestamp(ctx context.Context, id stream.Shard) (latest i
 			x := &extents[k]
 			most := x.Latest
 			if x.Base < bounds.Start {
-				if most, err = e.latestWithin(ctx, id, bounds.Start, x, sp.file.Generation > 0); err != nil {
+				if most, err = e.latestWithin(ctx, id, bounds.Start); err != nil {
 					return 0, false, err
 				}
 			}
@@ -107,14 +107,10 @@ func (e *Engine) latestTimestamp(ctx context.Context, id stream.Shard) (latest i
 	return latest, found, nil
 }
 
-// latestWithin returns the largest timestamp at or behind start in the extent that holds start.
-func (e *Engine) latestWithin(ctx context.Context, id stream.Shard, start stream.Offset, x *format.Extent, several bool) (int64, error) {
+// latestWithin returns the largest timestamp at or behind start in the batch that holds start.
+func (e *Engine) latestWithin(ctx context.Context, id stream.Shard, start stream.Offset) (int64, error) {
 	most := int64(-1 << 63)
-	want := 1
-	if several {
-		want = int(x.Size)
-	}
-	c, err := e.Read(ctx, id, start, want)
+	c, err := e.Read(ctx, id, start, 1)
 	defer c.Release()
 	for _, b := range c.Batches {
 		visitRecords(b, start, func(_ stream.Offset, timestamp int64) bool {
@@ -164,7 +160,7 @@ func (e *Engine) findRecord(ctx context.Context, id stream.Shard, may func(lates
 			if !may(x.Latest) || x.Base >= bounds.End {
 				continue
 			}
-			at, when, ok, err = e.findInExtent(ctx, id, max(x.Base, bounds.Start), int(x.Size), fits)
+			at, when, ok, err = e.findInBatch(ctx, id, max(x.Base, bounds.Start), fits)
 			if ok || err != nil {
 				return at, when, ok, err
 			}
@@ -173,8 +169,9 @@ func (e *Engine) findRecord(ctx context.Context, id stream.Shard, may func(lates
 	return 0, time.Time{}, false, nil
 }
 
-func (e *Engine) findInExtent(ctx context.Context, id stream.Shard, from stream.Offset, size int, fits func(int64) bool) (at stream.Offset, when time.Time, ok bool, err error) {
-	c, err := e.Read(ctx, id, from, size)
+// findInBatch returns the first record that fits, from an offset on to the end of the batch that holds it.
+func (e *Engine) findInBatch(ctx context.Context, id stream.Shard, from stream.Offset, fits func(int64) bool) (at stream.Offset, when time.Time, ok bool, err error) {
+	c, err := e.Read(ctx, id, from, 1)
 	defer c.Release()
 	for _, b := range c.Batches {
 		visitRecords(b, from, func(offset stream.Offset, timestamp int64) bool {

@@ -7,7 +7,6 @@ import (
 	"sort"
 
 	"github.com/freshet/freshet/internal/engine/format"
-	"github.com/freshet/freshet/internal/vfs"
 )
 
 // finished is a full file on its way to the disk's final form, with the checkpoint of what was known behind it.
@@ -28,13 +27,11 @@ func (e *Engine) roll(states []producerState) error {
 		p.synced = p.group
 	}
 	h := format.FileHeader{First: p.file.First + 1, Last: p.file.First + 1, Group: p.group + 1}
-	next, err := e.nextFile(h)
-	for errors.Is(err, vfs.ErrNoSpace) {
-		if err := e.awaitSpace(err); err != nil {
-			return err
-		}
+	var next *logFile
+	err := e.untilSpace(func() (err error) {
 		next, err = e.nextFile(h)
-	}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("begin log file %d: %w", h.First, err)
 	}

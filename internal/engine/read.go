@@ -110,7 +110,7 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 		if x.Base >= r.next || len(c.batches) >= maxReadBatches {
 			return from, nil
 		}
-		if oneBatch := r.file.Generation == 0; oneBatch && len(c.batches) > 0 && int(x.Size) > c.left {
+		if len(c.batches) > 0 && int(x.Size) > c.left {
 			return from, nil
 		}
 		b, block := c.engine.tail.find(r.file, int64(x.Position), int(x.Size))
@@ -119,7 +119,7 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 		case b != nil:
 			c.share(block)
 			r.extents = r.extents[1:]
-			from, err = c.take(s, r, x, b, from, true)
+			from, err = c.take(s, r, x, b, false)
 		default:
 			from, err = c.readDisk(s, r, from)
 		}
@@ -133,41 +133,20 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 	return from, nil
 }
 
-// take adds the batches of an extent from an offset on, as many as fit.
-func (c *collector) take(s *shard, r *run, x *format.Extent, b []byte, from stream.Offset, trusted bool) (stream.Offset, error) {
-	at := int64(x.Position)
-	for expect := x.Base; len(b) > 0; {
-		h, err := readBatch(b, expect, trusted)
-		if err != nil {
-			return from, r.file.corrupt(at, "shard %d of stream %s, offset %d: %s", s.id.Index, s.id.Stream, expect, err)
-		}
-		size := int(h.Length)
-		if next := stream.Offset(h.LastOffset()) + 1; next > from {
-			if len(c.batches) > 0 && size > c.left {
-				c.left = 0
-				return from, nil
-			}
-			c.batches = append(c.batches, b[:size:size])
-			c.left -= size
-			from = next
-		}
-		expect = stream.Offset(h.LastOffset()) + 1
-		b, at = b[size:], at+int64(size)
-	}
-	return from, nil
-}
-
-// readBatch reads the header of the batch at the start of b, which must begin at expect, and checks the batch unless the bytes are the memory
-// that it was written from.
-func readBatch(b []byte, expect stream.Offset, trusted bool) (batch.Header, error) {
+// take adds the batch b of extent x and returns the offset after it. Bytes from disk are checked; those in memory are what was written.
+func (c *collector) take(s *shard, r *run, x *format.Extent, b []byte, fromDisk bool) (stream.Offset, error) {
 	h, err := batch.Parse(b)
-	if err == nil && !trusted {
-		_, err = batch.Verify(b[:h.Length])
+	if fromDisk {
+		if h, err = checkBatch(b, x.Base); err == nil && !c.engine.hasEpoch(s, x.Base, h.LeaderEpoch) {
+			err = fmt.Errorf("batch has leader epoch %d, not that of its offset", h.LeaderEpoch)
+		}
 	}
-	if err == nil && stream.Offset(h.BaseOffset) != expect {
-		err = fmt.Errorf("batch begins at offset %d", h.BaseOffset)
+	if err != nil {
+		return 0, r.file.corrupt(int64(x.Position), "shard %d of stream %s, offset %d: %s", s.id.Index, s.id.Stream, x.Base, err)
 	}
-	return h, err
+	c.batches = append(c.batches, b)
+	c.left -= len(b)
+	return stream.Offset(h.LastOffset()) + 1, nil
 }
 
 // gapBytes is what a read from disk rather reads in vain than asking the disk once more.
@@ -182,7 +161,7 @@ func (c *collector) readDisk(s *shard, r *run, from stream.Offset) (stream.Offse
 		x := &r.extents[n]
 		gap := int64(x.Position) - stop
 		to := int64(x.Position) + int64(x.Size)
-		if gap < 0 || gap > gapBytes || to-start > c.engine.cfg.ReadBytes || to-start > int64(c.left)+gapBytes {
+		if gap < 0 || gap > gapBytes || to-start > c.engine.cfg.ReadBytes || to-start > int64(c.left) {
 			break
 		}
 		stop = to
@@ -200,7 +179,7 @@ func (c *collector) readDisk(s *shard, r *run, from stream.Offset) (stream.Offse
 		x := &r.extents[i]
 		at := int64(x.Position) - start
 		var err error
-		if from, err = c.take(s, r, x, (*buf)[at:at+int64(x.Size)], from, false); err != nil || c.left <= 0 {
+		if from, err = c.take(s, r, x, (*buf)[at:at+int64(x.Size):at+int64(x.Size)], true); err != nil {
 			return from, err
 		}
 	}

@@ -47,22 +47,30 @@ func (s *shard) bounds(epoch int32) stream.Bounds {
 
 // add puts a batch that lies in file behind everything the shard has; it is the only way into the index.
 func (s *shard) add(file *logFile, x format.Extent, next stream.Offset) {
-	var last *span
-	if n := len(s.spans); n > 0 && s.spans[n-1].file == file {
-		last = s.spans[n-1]
-	} else {
-		last = &span{shard: s, file: file, Span: format.Span{Shard: s.id, First: x.Base, Latest: x.Latest, Age: x.Age(), Oldest: x.Age()}}
-		s.spans = append(s.spans, last)
-		file.spans = append(file.spans, last)
+	n := len(s.spans)
+	if n == 0 || s.spans[n-1].file != file {
+		sp := newSpan(s, file, &x)
+		s.spans = append(s.spans, sp)
+		file.spans = append(file.spans, sp)
+		n++
 	}
-	last.extents = append(last.extents, x)
-	last.Count++
-	last.Next = next
-	last.Latest = max(last.Latest, x.Latest)
-	last.Age = max(last.Age, x.Age())
-	last.Bytes += int64(x.Size)
+	s.spans[n-1].add(x, next)
 	file.extents++
 	file.live += int64(x.Size)
+}
+
+// newSpan returns a span for which first is the first extent to add.
+func newSpan(s *shard, file *logFile, first *format.Extent) *span {
+	return &span{shard: s, file: file, Span: format.Span{Shard: s.id, First: first.Base, Latest: first.Latest, Age: first.Age(), Oldest: first.Age()}}
+}
+
+func (sp *span) add(x format.Extent, next stream.Offset) {
+	sp.extents = append(sp.extents, x)
+	sp.Count++
+	sp.Next = next
+	sp.Latest = max(sp.Latest, x.Latest)
+	sp.Age = max(sp.Age, x.Age())
+	sp.Bytes += int64(x.Size)
 }
 
 // epochAt returns the leader epoch under which the record at offset was written.
@@ -72,6 +80,13 @@ func (s *shard) epochAt(offset stream.Offset) int32 {
 		return -1
 	}
 	return s.epochs[i-1].epoch
+}
+
+// hasEpoch says whether a batch at base can have that leader epoch. Of what was trimmed meanwhile nothing is known any more.
+func (e *Engine) hasEpoch(s *shard, base stream.Offset, epoch int32) bool {
+	e.view.RLock()
+	defer e.view.RUnlock()
+	return base < s.start || s.epochAt(base) == epoch
 }
 
 // grew notes that the shard has grown from base to next under epoch.

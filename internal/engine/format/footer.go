@@ -12,15 +12,15 @@ func updateSum(sum uint32, b []byte) uint32 { return crc32.Update(sum, castagnol
 // ExtentSize is the size in bytes of an Extent on disk.
 const ExtentSize = 32
 
-// Extent says where consecutive batches of one shard lie one behind the other in a file.
+// Extent says where a batch lies in a file.
 //
 //	0 base i64 | 8 position u32 | 12 size u32 | 16 latest i64 | 24 appended i64
 type Extent struct {
 	Base     stream.Offset // of the first record
 	Position uint32        // in the file
-	Size     uint32        // bytes
+	Size     uint32        // bytes, never 0
 	Latest   int64         // largest record timestamp, milliseconds since 1970
-	Appended int64         // when the log took the last of the batches, milliseconds since 1970
+	Appended int64         // when the log took the batch, milliseconds since 1970
 }
 
 // Age is the time that retention counts from: the records' own, unless that lies in the future, which would keep them for ever.
