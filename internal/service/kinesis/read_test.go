@@ -238,7 +238,7 @@ func TestReadersShareMemory(t *testing.T) {
 			}
 			sizes += fmt.Sprintf(" %d", len(out.Records))
 		}
-		if sizes != " 10 10 10 10 10 7 3 2 1 1 1 1" {
+		if sizes != " 10 10 6 3 1 1 1 1 1 1 1 1" {
 			t.Errorf("answers have%s records", sizes)
 		}
 		cancel()

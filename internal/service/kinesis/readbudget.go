@@ -7,7 +7,7 @@ import (
 
 const (
 	// maxReadMemory bounds the values that GetRecords answers hold together, beyond minGetBytes each, until clients have taken them.
-	maxReadMemory = 64 << 20
+	maxReadMemory = 32 << 20
 	// minGetBytes is what an answer can always have, and maxGetBytes the most.
 	minGetBytes = 1 << 20
 	maxGetBytes = 10 << 20
