@@ -1,0 +1,220 @@
+package kafka_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/protocol/kafka"
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// sent is one partition of a Produce.
+type sent struct {
+	partition int32
+	records   []byte
+}
+
+func produceRequest(st *stream.Stream, all ...sent) *kmsg.ProduceRequest {
+	req := kmsg.NewPtrProduceRequest()
+	req.Acks, req.TimeoutMillis = -1, 1000
+	topic := kmsg.NewProduceRequestTopic()
+	topic.Topic, topic.TopicID = string(st.Name), st.ID
+	for _, s := range all {
+		p := kmsg.NewProduceRequestTopicPartition()
+		p.Partition, p.Records = s.partition, s.records
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	req.Topics = append(req.Topics, topic)
+	return req
+}
+
+// records returns a batch of n records with a key or without.
+func records(n int, key string, p batch.Producer) []byte {
+	var w batch.Builder
+	for range n {
+		var k []byte
+		if key != "" {
+			k = []byte(key)
+		}
+		w.Add(time.Now().UnixMilli(), k, []byte("value"))
+	}
+	return w.Finish(p)
+}
+
+func plain(n int) []byte { return records(n, "", batch.NoProducer) }
+
+// outcomes returns what became of each partition: its base offset, or the error.
+func outcomes(resp *kmsg.ProduceResponse) []string {
+	var out []string
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 {
+				out = append(out, kerr.ErrorForCode(p.ErrorCode).(*kerr.Error).Message)
+				continue
+			}
+			out = append(out, fmt.Sprint(p.BaseOffset))
+		}
+	}
+	return out
+}
+
+func expectOutcomes(t testing.TB, resp *kmsg.ProduceResponse, want ...string) {
+	t.Helper()
+	if got := outcomes(resp); !slices.Equal(got, want) {
+		t.Fatalf("outcomes %q, want %q", got, want)
+	}
+}
+
+func TestProduceInEveryVersion(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "events", 2, nil)
+	r := n.raw(t)
+	for v := range int16(14) {
+		resp := ask[*kmsg.ProduceResponse](r, v, produceRequest(st, sent{0, plain(2)}, sent{1, plain(1)}, sent{2, plain(1)}))
+		if v < 3 {
+			expectOutcomes(t, resp, "UNSUPPORTED_VERSION", "UNSUPPORTED_VERSION", "UNSUPPORTED_VERSION")
+			continue
+		}
+		expectOutcomes(t, resp, fmt.Sprint(2*(v-3)), fmt.Sprint(v-3), "UNKNOWN_TOPIC_OR_PARTITION")
+		p := resp.Topics[0].Partitions[0]
+		if p.LogAppendTime != -1 || v >= 5 && p.LogStartOffset != 0 {
+			t.Errorf("v%d: %+v", v, p)
+		}
+		if failed := resp.Topics[0].Partitions[2]; (failed.ErrorMessage != nil) != (v >= 8) || failed.BaseOffset != -1 {
+			t.Errorf("v%d: %+v", v, failed)
+		}
+	}
+}
+
+func TestProduceErrors(t *testing.T) {
+	t.Parallel()
+	n := start(t, func(c *kafka.Config) { c.AcceptAnyRF = false })
+	small, two, compact := "200", "2", "compact"
+	st := n.create(t, "events", 2, nil)
+	limited := n.create(t, "limited", 1, map[string]*string{"max.message.bytes": &small})
+	strict := n.create(t, "strict", 1, map[string]*string{"min.insync.replicas": &two})
+	keyed := n.create(t, "keyed", 1, map[string]*string{"cleanup.policy": &compact})
+	r := n.raw(t)
+	damaged := plain(1)
+	damaged[len(damaged)-1] ^= 1
+	for name, row := range map[string]struct {
+		st     *stream.Stream
+		all    []sent
+		change func(*kmsg.ProduceRequest)
+		want   []string
+	}{
+		"one bad partition":    {st, []sent{{0, damaged}, {1, plain(1)}}, nil, []string{"CORRUPT_MESSAGE", "0"}},
+		"unknown topic":        {&stream.Stream{Name: "none"}, []sent{{0, plain(1)}}, nil, []string{"UNKNOWN_TOPIC_OR_PARTITION"}},
+		"unknown acks":         {st, []sent{{0, plain(1)}}, func(r *kmsg.ProduceRequest) { r.Acks = 2 }, []string{"INVALID_REQUIRED_ACKS"}},
+		"transaction":          {st, []sent{{0, plain(1)}}, func(r *kmsg.ProduceRequest) { r.TransactionID = kmsg.StringPtr("t") }, []string{"INVALID_TXN_STATE"}},
+		"no batch":             {st, []sent{{0, nil}}, nil, []string{"CORRUPT_MESSAGE"}},
+		"too large":            {limited, []sent{{0, plain(50)}}, nil, []string{"MESSAGE_TOO_LARGE"}},
+		"not enough replicas":  {strict, []sent{{0, plain(1)}}, nil, []string{"NOT_ENOUGH_REPLICAS"}},
+		"enough for acks=1":    {strict, []sent{{0, plain(1)}}, func(r *kmsg.ProduceRequest) { r.Acks = 1 }, []string{"0"}},
+		"compacted, no key":    {keyed, []sent{{0, plain(1)}}, nil, []string{"INVALID_RECORD"}},
+		"compacted, with keys": {keyed, []sent{{0, records(3, "k", batch.NoProducer)}}, nil, []string{"0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req := produceRequest(row.st, row.all...)
+			if row.change != nil {
+				row.change(req)
+			}
+			expectOutcomes(t, ask[*kmsg.ProduceResponse](r, 12, req), row.want...)
+		})
+	}
+}
+
+func TestIdempotentProduce(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "events", 1, nil)
+	r := n.raw(t)
+	id := ask[*kmsg.InitProducerIDResponse](r, 4, kmsg.NewPtrInitProducerIDRequest()).ProducerID
+	step := func(epoch int16, sequence int32, want string) {
+		t.Helper()
+		b := records(2, "", batch.Producer{ID: id, Epoch: epoch, Sequence: sequence})
+		expectOutcomes(t, ask[*kmsg.ProduceResponse](r, 9, produceRequest(st, sent{0, b})), want)
+	}
+	step(0, 0, "0")
+	step(0, 2, "2")
+	step(0, 0, "0") // again
+	step(0, 6, "OUT_OF_ORDER_SEQUENCE_NUMBER")
+	step(1, 0, "4")
+	step(0, 4, "INVALID_PRODUCER_EPOCH")
+}
+
+func TestInitProducerID(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	r := n.raw(t)
+	seen := map[int64]bool{}
+	for v := range int16(6) {
+		resp := ask[*kmsg.InitProducerIDResponse](r, v, kmsg.NewPtrInitProducerIDRequest())
+		if resp.ErrorCode != 0 || resp.ProducerEpoch != 0 || seen[resp.ProducerID] {
+			t.Errorf("v%d: %+v", v, resp)
+		}
+		seen[resp.ProducerID] = true
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.TransactionalID = kmsg.StringPtr("t")
+		if resp = ask[*kmsg.InitProducerIDResponse](r, v, req); resp.ErrorCode != kerr.UnsupportedVersion.Code || resp.ProducerID != -1 {
+			t.Errorf("v%d, transactional: %+v", v, resp)
+		}
+	}
+}
+
+func TestProduceWithoutAcknowledgement(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "events", 1, nil)
+	r := n.raw(t)
+	req := produceRequest(st, sent{0, plain(1)})
+	req.Acks = 0
+	r.send(9, req)
+	r.send(9, req)
+	listed := ask[*kmsg.ListOffsetsResponse](r, 5, listRequest("events", -1))
+	eventually(t, "both are in the log", func() bool {
+		bounds, err := n.log.Bounds(t.Context(), st.Shard(0))
+		return err == nil && bounds.End == 2
+	})
+	if listed.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Error(listed)
+	}
+	req.Topics[0].Partitions[0].Partition = 9
+	r.send(9, req)
+	r.expectClosed()
+}
+
+func TestLogAppendTime(t *testing.T) {
+	t.Parallel()
+	n, v := waiting(t)
+	kind := "LogAppendTime"
+	st := n.create(t, "events", 1, map[string]*string{"message.timestamp.type": &kind})
+	v.Advance(time.Hour)
+	resp := ask[*kmsg.ProduceResponse](n.raw(t), 9, produceRequest(st, sent{0, plain(3)}))
+	if got, want := resp.Topics[0].Partitions[0].LogAppendTime, v.Now().UnixMilli(); got != want {
+		t.Errorf("log append time %d, want %d", got, want)
+	}
+	for _, r := range n.consume(t, "events", 3) {
+		if !r.Timestamp.Equal(v.Now()) || r.Attrs.TimestampType() != 1 {
+			t.Errorf("record at %s, type %d", r.Timestamp, r.Attrs.TimestampType())
+		}
+	}
+}
+
+func listRequest(topic string, timestamp int64) *kmsg.ListOffsetsRequest {
+	req := kmsg.NewPtrListOffsetsRequest()
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic = topic
+	p := kmsg.NewListOffsetsRequestTopicPartition()
+	p.Timestamp = timestamp
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return req
+}
