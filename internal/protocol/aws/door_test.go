@@ -2,7 +2,10 @@ package aws
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -15,6 +18,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
@@ -338,6 +344,38 @@ func TestQueryServicesAnswerXML(t *testing.T) {
 	}
 }
 
+func TestForeignServicesAreRefusedByName(t *testing.T) {
+	f := testDoor(t, nil)
+	signedFor := func(name, method, target, contentType, body string) *http.Request {
+		r := httptest.NewRequest(method, target, strings.NewReader(body))
+		r.Header.Set("Authorization", strings.Replace(wellFormed, "kinesis", name, 1))
+		if contentType != "" {
+			r.Header.Set("Content-Type", contentType)
+		}
+		return r
+	}
+	cbor := signedFor("monitoring", "POST", "/service/GraniteServiceVersion20100801/operation/ListMetrics", "application/cbor", "\xa0")
+	cbor.Header.Set("Smithy-Protocol", "rpc-v2-cbor")
+	for _, c := range []struct {
+		request *http.Request
+		status  int
+		want    string
+	}{
+		{signedFor("s3", "GET", "/bucket/key", "", ""), 501, "<Error><Code>NotImplemented</Code><Message>This endpoint does not serve the API of s3.</Message>"},
+		{signedFor("lambda", "GET", "/2015-03-31/functions", "", ""), 400, `"message":"This endpoint does not serve the API of lambda."`},
+		{signedFor("iam", "POST", "/", formType, "Action=ListUsers&Version=2010-05-08"), 400, "<Message>This endpoint does not serve the API of iam.</Message>"},
+		{cbor, 400, "This endpoint does not serve the API of the target GraniteServiceVersion20100801."},
+	} {
+		status, body, header := do(f, c.request)
+		if status != c.status || !strings.Contains(body, c.want) {
+			t.Errorf("%d %s, want %s", status, body, c.want)
+		}
+		if c.request == cbor && header.Get("Smithy-Protocol") != "rpc-v2-cbor" {
+			t.Errorf("rpc: %v", header)
+		}
+	}
+}
+
 func TestMemoryForRequestsIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := testDoor(t, func(c *Config) {
@@ -402,5 +440,53 @@ func TestLedgerCheckFindsWhatIsMissing(t *testing.T) {
 	want := []string{"CreateStream.Nope is no input member of a served operation", "CreateStream.Tags has no reason", "PutRecordsRequestEntry.Data has no entry"}
 	if wrong := s.Ledger.Check(s); !slices.Equal(wrong, want) {
 		t.Errorf("got %v, want %v", wrong, want)
+	}
+}
+
+// sign signs r as the Go SDK does.
+func sign(t testing.TB, r *http.Request, body []byte) {
+	t.Helper()
+	hash := sha256.Sum256(body)
+	for _, name := range []string{"Authorization", "X-Amz-Date"} {
+		r.Header.Del(name)
+	}
+	c := sdk.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}
+	if err := v4.NewSigner().SignHTTP(context.Background(), c, r, hex.EncodeToString(hash[:]), "kinesis", "eu-west-1", fixedNow); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCompressedBodiesAreSignedAsSent(t *testing.T) {
+	f := testDoor(t, func(c *Config) { c.Auth = Auth{Verify: true, Keys: map[string]Key{"AKID": {Secret: "secret"}}} })
+	zip := func(content string) []byte {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, _ = io.WriteString(z, content)
+		_ = z.Close()
+		return b.Bytes()
+	}
+	call := func(body []byte) (int, string) {
+		r := request("CreateStream", string(body), func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") })
+		sign(t, r, body)
+		status, answer, _ := do(f, r)
+		return status, answer
+	}
+	if status, answer := call(zip(`{"StreamName":"s"}`)); status != 200 {
+		t.Errorf("%d %s", status, answer)
+	}
+	if status, answer := call(zip(`{"StreamName":"` + strings.Repeat("x", 2<<20) + `"}`)); status != 413 {
+		t.Errorf("a body that grows beyond the bound: %d %.100s", status, answer)
+	}
+	if status, answer := call([]byte("no gzip")); status != 400 || !strings.Contains(answer, "SerializationException") {
+		t.Errorf("not compressed: %d %s", status, answer)
+	}
+}
+
+func TestUnknownKeysAreRefused(t *testing.T) {
+	f := testDoor(t, func(c *Config) { c.Auth = Auth{Verify: true, Keys: map[string]Key{"OTHER": {Secret: "secret"}}} })
+	r := request("CreateStream", `{"StreamName":"s"}`, nil)
+	sign(t, r, []byte(`{"StreamName":"s"}`))
+	if status, body, _ := do(f, r); status != 400 || body != `{"__type":"UnrecognizedClientException","message":"The security token included in the request is invalid."}` {
+		t.Errorf("%d %s", status, body)
 	}
 }

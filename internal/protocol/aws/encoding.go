@@ -44,6 +44,11 @@ var (
 		validationCode: "ValidationException", unknownCode: "UnknownOperationException",
 		decode: codec.Seconds.Decode, format: codec.Seconds.Append,
 	}
+	// REST JSON is only answered in: no API of it is served.
+	restJSONEncoding = &encoding{
+		name: "rest-json", contentType: "application/json", validationCode: "ValidationException", unknownCode: "UnknownOperationException",
+		decode: codec.DecodeJSON, format: codec.AppendJSON,
+	}
 	queryEncoding = &encoding{
 		name: "query", contentType: "text/xml", form: true, emptyBody: true, validationCode: "ValidationError", unknownCode: "InvalidAction",
 		decode: codec.DecodeQuery,

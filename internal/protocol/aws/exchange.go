@@ -235,6 +235,10 @@ func (x *exchange) refuseTransport() bool {
 	if x.service != nil && x.encoding != nil && x.encoding.form {
 		return x.refuseForm()
 	}
+	if x.encoding == nil && x.target == "" && x.signedFor != "" && x.door.bySigning[x.signedFor] == nil {
+		x.refuseService()
+		return true
+	}
 	cannotTell := &Error{Code: "AccessDeniedException", Status: http.StatusForbidden, Message: "Unable to determine service/operation name to be authorized"}
 	if x.r.Method != http.MethodPost {
 		x.encoding = nil
@@ -284,10 +288,30 @@ func (x *exchange) refuseForm() bool {
 // unknownOperation refuses a name that no model here knows.
 func (x *exchange) unknownOperation() *Error {
 	e := &Error{Code: "UnknownOperationException"}
-	if x.service == nil {
+	switch {
+	case x.service == nil && x.target != "":
 		e.Message = "This endpoint does not serve the API of the target " + x.target + "."
+	case x.service == nil:
+		e.Message = "This endpoint does not serve the API of " + x.signedFor + "."
 	}
 	return e
+}
+
+// refuseService answers a request that is signed for an API which is not served and that looks like one of the rest protocols: S3 in the words
+// of S3, all others as REST JSON does, with the code in a header.
+func (x *exchange) refuseService() {
+	message := "This endpoint does not serve the API of " + x.signedFor + "."
+	if x.signedFor == "s3" {
+		x.code = "NotImplemented"
+		x.w.Header().Set("Content-Type", "application/xml")
+		x.w.Header().Set("X-Amz-Request-Id", x.id)
+		x.write(http.StatusNotImplemented, []byte("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NotImplemented</Code><Message>"+
+			xmlText.Replace(message)+"</Message><RequestId>"+x.id+"</RequestId></Error>"))
+		return
+	}
+	x.w.Header().Set("X-Amzn-Errortype", "UnknownOperationException")
+	x.encoding = restJSONEncoding
+	x.fail(&Error{Code: "UnknownOperationException", Message: message})
 }
 
 // notServed refuses an operation that AWS has and this server does not. Tools such as Terraform read UnknownOperationException as a feature that

@@ -51,8 +51,11 @@ func (f *FrontDoor) routeByHeader(r *http.Request) route {
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/service/"); ok {
 		if target, name, ok := strings.Cut(rest, "/operation/"); ok {
 			to.target, to.operationName = target, name
-			if s := f.byTarget[target]; s != nil && s.Model.Speaks(shape.RPCv2) && r.Header.Get("Smithy-Protocol") == rpcV2 {
-				to.service, to.encoding = s, rpcEncoding
+			if r.Header.Get("Smithy-Protocol") == rpcV2 {
+				to.encoding = rpcEncoding
+			}
+			if s := f.byTarget[target]; s != nil && s.Model.Speaks(shape.RPCv2) {
+				to.service = s
 			}
 			return to.resolve()
 		}
