@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"reflect"
@@ -251,35 +250,3 @@ func quoteValue(text string) string {
 	}
 	return "'" + text + "'"
 }
-
-// base64 decodes a blob.
-func (s *slab) base64(text string) ([]byte, error) {
-	if text == "" {
-		return []byte{}, nil // present, unlike nil
-	}
-	out := s.take(base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Strict().Decode(out[:cap(out)], unsafe.Slice(unsafe.StringData(text), len(text)))
-	// The library skips line ends, which AWS does not: then n falls short of what the length promises.
-	if padding := len(text) - len(strings.TrimRight(text, "=")); err == nil && n == len(text)/4*3-padding {
-		return out[:n:n], nil
-	}
-	return nil, base64Fault(text)
-}
-
-// base64Fault says what is wrong with a text that is not base64.
-func base64Fault(text string) error {
-	prefix := quoteValue(text) + " can not be converted to a Blob: "
-	if len(text)%4 != 0 {
-		return &SerializationError{fmt.Sprintf("%sBase64 encoded length is expected a multiple of 4 bytes but found: %d", prefix, len(text))}
-	}
-	for i := range len(text) {
-		c := text[i]
-		inner := c == '=' && i+1 < len(text) && text[i+1] != '='
-		if inner || c != '=' && !strings.ContainsRune(base64Alphabet, rune(c)) {
-			return &SerializationError{fmt.Sprintf("%sInvalid Base64 character: '%c'", prefix, c)}
-		}
-	}
-	return &SerializationError{prefix + "Invalid last non-pad Base64 character dectected"}
-}
-
-const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

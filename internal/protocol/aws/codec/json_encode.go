@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"encoding/base64"
 	"math"
 	"reflect"
 	"slices"
@@ -60,7 +59,7 @@ func appendJSONValue(dst []byte, s *shape.Shape, v reflect.Value) []byte {
 		return appendSeconds(dst, timeOf(v))
 	case shape.Blob:
 		dst = append(dst, '"')
-		dst = base64.StdEncoding.AppendEncode(dst, v.Bytes())
+		dst = appendBase64(dst, v.Bytes())
 		return append(dst, '"')
 	case shape.List:
 		dst = append(dst, '[')
