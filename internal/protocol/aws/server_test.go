@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
 	"github.com/freshet/freshet/internal/tlsca"
 )
 
@@ -211,6 +213,37 @@ func TestClientsThatLeaveEndTheirStreams(t *testing.T) {
 	<-stream.Events()
 	stream.Close()
 	// The cleanup fails if the handler still waits: DrainTimeout would pass and a goroutine be left.
+}
+
+func TestClientsThatDoNotReadAreCutOff(t *testing.T) {
+	ended := make(chan error, 1)
+	s := start(t, func(c *Config) {
+		c.WriteTimeout = 50 * time.Millisecond
+		endless := HandleStream("SubscribeToShard", func(context.Context, *Call, *kinesis.SubscribeToShardInput) (Run[kinesis.SubscribeToShardEventStream], error) {
+			return func(_ context.Context, events *EventWriter[kinesis.SubscribeToShardEventStream]) error {
+				event := &kinesis.SubscribeToShardEvent{Records: []kinesis.Record{{Data: make([]byte, 1<<20)}}}
+				for {
+					if err := events.Send(&kinesis.SubscribeToShardEventStream{SubscribeToShardEvent: event}); err != nil {
+						ended <- err
+						return err
+					}
+				}
+			}, nil
+		})
+		c.Services = []Service{{Model: kinesis.Model, Ledger: Ledger{}, Operations: []Operation{endless}}}
+	})
+	conn, err := net.Dial("tcp", s.plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	body := `{"ConsumerARN":"arn:aws:kinesis:eu-west-1:000000000000:stream/s/consumer/c:1","ShardId":"a","StartingPosition":{"Type":"LATEST"}}`
+	if err := request("SubscribeToShard", body, nil).Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("ended by %v", err)
+	}
 }
 
 func TestSlowAndBrokenRequestsAreCutOff(t *testing.T) {

@@ -40,7 +40,7 @@ type Operation struct {
 }
 
 // Handle binds the operation name to a handler. In and Out must be the model's input and output structs, or None where the model has none;
-// NewFrontDoor checks it.
+// New checks it.
 func Handle[In, Out any](name string, handler func(ctx context.Context, call *Call, in *In) (*Out, error)) Operation {
 	return Operation{
 		Name:     name,
