@@ -96,10 +96,11 @@ func (r *Round) kgo(opts ...kgo.Opt) (*kgo.Client, error) {
 		kgo.MetadataMinAge(20*time.Millisecond))...)
 }
 
-// sdk returns a client that never retries: a repeated PutRecords would be a second record, not the same one again.
+// sdk returns a client that retries as the SDK does. It must: the SDK closes a request's body as soon as the answer begins, and now and then that
+// makes net/http drop the connection below the answer.
 func (r *Round) sdk() *kinesis.Client {
 	return kinesis.New(kinesis.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(r.node.Endpoint()), Retryer: aws.NopRetryer{},
+		Region: "us-east-1", BaseEndpoint: aws.String(r.node.Endpoint()),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
 		HTTPClient:  &http.Client{Timeout: 10 * time.Second},
 	})
@@ -143,9 +144,11 @@ func (r *Round) produce(ctx context.Context, writer string) {
 	}
 }
 
-// putRecords writes bursts through the AWS SDK. What is not acknowledged may be there or not, so its values are never used again.
+// putRecords writes bursts through the AWS SDK, without its retries: a repeated PutRecords is more records, not the same ones again. What is not
+// acknowledged may be there or not, so its values are never used again.
 func (r *Round) putRecords(ctx context.Context, writer string) {
 	client, random, number := r.sdk(), r.random(writer), 0
+	once := func(o *kinesis.Options) { o.Retryer = aws.NopRetryer{} }
 	for ctx.Err() == nil {
 		var entries []types.PutRecordsRequestEntry
 		for range 1 + random.IntN(maxBurst) {
@@ -155,7 +158,7 @@ func (r *Round) putRecords(ctx context.Context, writer string) {
 			})
 			number++
 		}
-		answer, err := client.PutRecords(ctx, &kinesis.PutRecordsInput{StreamName: &r.stream, Records: entries})
+		answer, err := client.PutRecords(ctx, &kinesis.PutRecordsInput{StreamName: &r.stream, Records: entries}, once)
 		if err != nil {
 			pause(ctx, 10*time.Millisecond) // the server is down: give it time
 			continue

@@ -149,7 +149,7 @@ var transport = &http.Transport{MaxIdleConnsPerHost: 4}
 
 func sdk(node *process.Node) *kinesis.Client {
 	return kinesis.New(kinesis.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(node.Endpoint()), Retryer: aws.NopRetryer{}, HTTPClient: &http.Client{Transport: transport},
+		Region: "us-east-1", BaseEndpoint: aws.String(node.Endpoint()), HTTPClient: &http.Client{Transport: transport},
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
 	})
 }

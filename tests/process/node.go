@@ -37,8 +37,11 @@ func ModuleRoot() (string, error) {
 	return filepath.Dir(file), nil
 }
 
-// Build compiles ./cmd/freshet of the working tree into dir and returns the binary's path.
+// Build compiles ./cmd/freshet of the working tree into dir and returns the binary's path. $FRESHET_BINARY names one to judge instead.
 func Build(ctx context.Context, dir string) (string, error) {
+	if binary := os.Getenv("FRESHET_BINARY"); binary != "" {
+		return binary, nil
+	}
 	root, err := ModuleRoot()
 	if err != nil {
 		return "", err
