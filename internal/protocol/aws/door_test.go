@@ -409,6 +409,37 @@ func TestMemoryForRequestsIsBounded(t *testing.T) {
 	})
 }
 
+func TestLargeAnswersWaitForMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := testDoor(t, func(c *Config) {
+			c.Clock, c.MaxInFlightBytes = clock.Real(), 2<<20
+			large := Handle("GetRecords", func(context.Context, *Call, *kinesis.GetRecordsInput) (*kinesis.GetRecordsOutput, error) {
+				return &kinesis.GetRecordsOutput{Records: []kinesis.Record{{Data: make([]byte, 1<<20)}}}, nil
+			})
+			c.Services = []Service{{Model: kinesis.Model, Operations: []Operation{large}}}
+		})
+		held, err := f.budget.acquire(t.Context(), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered := make(chan int, 1)
+		call := func() {
+			status, _, _ := do(f, request("GetRecords", `{"ShardIterator":"i"}`, nil))
+			answered <- status
+		}
+		go call()
+		if status := <-answered; status != 503 {
+			t.Errorf("while memory is used up: %d", status)
+		}
+		go call()
+		synctest.Wait()
+		f.budget.release(held)
+		if status := <-answered; status != 200 {
+			t.Errorf("after memory was given back: %d", status)
+		}
+	})
+}
+
 func TestServicesAreCheckedAgainstTheirModels(t *testing.T) {
 	wrongInput := Handle("PutRecords", func(context.Context, *Call, *kinesis.PutRecordInput) (*kinesis.PutRecordsOutput, error) {
 		return nil, nil

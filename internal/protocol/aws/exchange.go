@@ -44,6 +44,9 @@ func (x *exchange) serve() {
 		return
 	}
 	x.route = x.door.routeByForm(x.r, x.body, x.route)
+	if x.encoding == queryEncoding && len(x.body) == 0 {
+		x.body = []byte(x.r.URL.RawQuery) // a query request may be all in its target
+	}
 	if x.refuseTransport() {
 		return
 	}
@@ -99,13 +102,17 @@ func (x *exchange) run(in any) {
 
 // answer writes the output of an operation: nothing at all, with status 200, for operations without output.
 func (x *exchange) answer(out any) {
+	s, v := x.operation.model.OutputShape, reflect.ValueOf(out).Elem()
+	if x.operation.bulky && !x.reserveAnswer(codec.Size(s, v)) {
+		return
+	}
 	buffer := answers.Get().(*[]byte)
 	defer func() {
 		if cap(*buffer) <= maxPooledAnswer {
 			answers.Put(buffer)
 		}
 	}()
-	*buffer = x.encoding.answer((*buffer)[:0], x, x.operation.model.OutputShape, reflect.ValueOf(out).Elem())
+	*buffer = x.encoding.answer((*buffer)[:0], x, s, v)
 	x.write(http.StatusOK, *buffer)
 }
 

@@ -76,6 +76,7 @@ type operation struct {
 	Operation
 	model   *shape.Operation
 	refusal *refusals
+	bulky   bool // answers carry blobs, so they can be megabytes
 }
 
 // New checks the services against their models and returns the front door for them.
@@ -152,9 +153,26 @@ func indexService(s Service) (*service, error) {
 			return nil, fmt.Errorf("service %s: operation %s is listed twice", info.ID, op.Name)
 		}
 		model := s.Model.Operation(op.Name)
-		indexed.operations[op.Name] = &operation{Operation: *op, model: model, refusal: findRefusals(op.Name, model.InputShape, s.Ledger)}
+		indexed.operations[op.Name] = &operation{
+			Operation: *op, model: model, refusal: findRefusals(op.Name, model.InputShape, s.Ledger),
+			bulky: hasBlob(model.OutputShape, map[*shape.Shape]bool{}),
+		}
 	}
 	return indexed, nil
+}
+
+// hasBlob tells whether values of s can hold blobs.
+func hasBlob(s *shape.Shape, seen map[*shape.Shape]bool) bool {
+	if s == nil || seen[s] {
+		return false
+	}
+	seen[s] = true
+	for i := range s.Members {
+		if hasBlob(s.Members[i].Shape, seen) {
+			return true
+		}
+	}
+	return s.Kind == shape.Blob || hasBlob(s.ElementShape, seen)
 }
 
 // Operations lists what is served, as service:operation, sorted.

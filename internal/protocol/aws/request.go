@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// answerShare is what a request reserves for its answer when its operation names no size.
+	// answerShare is what every request reserves for its answer. Answers that carry blobs reserve their size once it is known.
 	answerShare = 64 << 10
 	// firstShare is how much of a body is reserved before any of it has arrived.
 	firstShare = 1 << 20
@@ -34,15 +34,11 @@ func (x *exchange) readBody() bool {
 		x.refuseBody(errTooLarge)
 		return false
 	}
-	share := int64(answerShare)
-	if x.operation != nil && x.operation.maxAnswer > 0 {
-		share = x.operation.maxAnswer
-	}
 	first := int64(firstShare)
 	if x.r.ContentLength >= 0 {
 		first = min(first, x.r.ContentLength)
 	}
-	taken, err := x.door.budget.acquire(x.r.Context(), first+share)
+	taken, err := x.door.budget.acquire(x.r.Context(), first+answerShare)
 	if err != nil {
 		x.refuseBody(err)
 		return false
@@ -139,7 +135,7 @@ func (x *exchange) refuseBody(err error) {
 		x.w.WriteHeader(x.status)
 	case errors.Is(err, errBusy):
 		log.Warn("aws request refused: memory for requests is used up", x.logAttributes("limit", x.door.budget.limit)...)
-		x.fail(&Error{Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Message: "The server has no memory for another request. Try again."})
+		x.fail(noMemory())
 	case errors.Is(err, errEncoding):
 		x.fail(&Error{Code: "SerializationException", Message: err.Error(), capitalMessage: true})
 	default:
@@ -148,6 +144,27 @@ func (x *exchange) refuseBody(err error) {
 		x.code, x.status = "RequestTimeout", http.StatusRequestTimeout
 		x.w.WriteHeader(x.status)
 	}
+}
+
+func noMemory() *Error {
+	return &Error{Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Message: "The server has no memory for another request. Try again."}
+}
+
+// reserveAnswer exchanges the request's share of the budget for that of a large answer: giving back before taking, requests never wait for each
+// other in a circle. False means that the request is answered.
+func (x *exchange) reserveAnswer(size int64) bool {
+	if size <= answerShare {
+		return true
+	}
+	x.release()
+	taken, err := x.door.budget.acquire(x.r.Context(), size)
+	if err != nil {
+		x.door.config.Log.Warn("aws answer refused: memory for requests is used up", x.logAttributes("bytes", size, "limit", x.door.budget.limit)...)
+		x.fail(noMemory())
+		return false
+	}
+	x.reserved = taken
+	return true
 }
 
 // release gives the request's share of the budget back.

@@ -32,7 +32,6 @@ type Operation struct {
 	input, output reflect.Type
 	events        reflect.Type // the union of a stream's events, nil for ordinary operations
 	newInput      func() any
-	maxAnswer     int64
 	// call runs an ordinary handler; its result is a pointer to the output.
 	call func(ctx context.Context, call *Call, in any) (any, error)
 	// open runs a streaming handler's first step.
@@ -55,13 +54,6 @@ func Handle[In, Out any](name string, handler func(ctx context.Context, call *Ca
 			return out, nil
 		},
 	}
-}
-
-// WithMaxAnswer says how many bytes of memory an answer of the operation may occupy, which is reserved before the handler runs. Without it the
-// share is small: only operations whose answers reach megabytes need to name a size.
-func (o Operation) WithMaxAnswer(bytes int64) Operation {
-	o.maxAnswer = bytes
-	return o
 }
 
 // Run writes a stream's events until it is over: nil ends it normally, an *Error becomes its last frame. ctx ends when the client has gone

@@ -143,6 +143,9 @@ func TestAppendJSONWritesEveryKind(t *testing.T) {
 	if !strings.HasSuffix(got, `,"MillisBehindLatest":0,"ChildShards":[]}`) || strings.Contains(got, "NextShardIterator") {
 		t.Errorf("got %s", got)
 	}
+	if estimate := Size(kinesis.Model.Shape("GetRecordsOutput"), reflect.ValueOf(&out).Elem()); estimate < int64(len(got)) || estimate > int64(10*len(got)) {
+		t.Errorf("estimated %d bytes for %d", estimate, len(got))
+	}
 	if got := string(AppendJSON(nil, nil, reflect.Value{})); got != "{}" {
 		t.Errorf("no output: %s", got)
 	}
