@@ -82,7 +82,7 @@ func (e *Engine) swapLocked() {
 	if g.payload > 0 {
 		end += g.size()
 		full := e.log.at+int64(g.size())+e.cfg.GroupBytes/2 > e.cfg.FileBytes || e.log.file.extents+len(g.batches) >= e.cfg.MaxExtents
-		if g.ends = full && e.log.at > format.FileHeaderSize || int64(g.size()) >= e.cfg.FileBytes; g.ends {
+		if g.ends = full && e.log.at > format.FirstGroup || int64(g.size()) >= e.cfg.FileBytes; g.ends {
 			g.producers = e.producerStatesLocked()
 		}
 	}
@@ -129,7 +129,7 @@ func (e *Engine) writeAt(f *logFile, b []byte, at int64) error {
 		default:
 		}
 	}
-	_, err := f.file.WriteAt(b, at)
+	_, err := f.direct.WriteAt(b, at)
 	return err
 }
 

@@ -103,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg:       cfg,
 		lock:      lock,
-		pool:      &blockPool{size: int(cfg.GroupBytes)},
+		pool:      newBlockPool(int(cfg.GroupBytes)),
 		tail:      tail{budget: cfg.TailBytes},
 		room:      make(chan struct{}),
 		ahead:     map[state.Key]*document{},

@@ -40,7 +40,7 @@ func (e *Engine) roll(states []producerState) error {
 	e.files = append(e.files, next)
 	e.view.Unlock()
 	e.active.Store(next)
-	e.log = position{file: next, at: format.FileHeaderSize, group: p.group, sum: next.Sum, synced: p.group}
+	e.log = position{file: next, at: format.FirstGroup, group: p.group, sum: next.Sum, synced: p.group}
 	done.checkpoint, done.body = e.snapshot(states)
 	select {
 	case e.finishing <- done:

@@ -82,7 +82,7 @@ func (e *Engine) beginLog() error {
 		return err
 	}
 	e.files = []*logFile{f}
-	e.log = position{file: f, at: format.FileHeaderSize, sum: f.Sum}
+	e.log = position{file: f, at: format.FirstGroup, sum: f.Sum}
 	e.active.Store(f)
 	return nil
 }
@@ -123,7 +123,7 @@ func (e *Engine) loadCheckpoint() (format.CheckpointHeader, error) {
 		e.checkpoints[0].file = min(e.checkpoints[0].file, e.olderMark(e.checkpoints[0].number))
 		return h, nil
 	}
-	return format.CheckpointHeader{File: 1, Position: format.FileHeaderSize}, damage
+	return format.CheckpointHeader{File: 1, Position: format.FirstGroup}, damage
 }
 
 // olderMark returns the file that recovery from an older checkpoint would begin with; the largest number if that checkpoint is of no use.
@@ -450,6 +450,10 @@ func (e *Engine) checkContiguous() error {
 // settle makes durable what recovery found, cuts off what a crash left behind it, and finishes files whose footers are missing.
 func (e *Engine) settle(from format.CheckpointHeader) error {
 	p := &e.log
+	var err error
+	if p.file.direct, err = e.cfg.FS.OpenDirect(e.logPath(p.file.name)); err != nil {
+		return err
+	}
 	if e.unclean {
 		if err := p.file.file.Truncate(p.at); err != nil {
 			return err

@@ -39,7 +39,7 @@ func (e *Engine) rewrite(old []*logFile) error {
 	if err != nil {
 		return err
 	}
-	r := &rewriting{engine: e, old: old, file: f, at: format.FileHeaderSize}
+	r := &rewriting{engine: e, old: old, file: f, at: format.FirstGroup}
 	r.header = format.GroupHeader{File: f.ID, Sum: f.Sum}
 	r.group.reset(e.pool.get(0), 0)
 	err = r.run()
@@ -175,7 +175,7 @@ func (r *rewriting) flush() error {
 	}
 	h := format.GroupHeader{File: r.file.ID, Number: r.header.Number + 1, Synced: r.header.Number, Previous: r.header.Sum}
 	b := g.seal(&h)
-	if _, err := r.file.file.WriteAt(b, r.at); err != nil {
+	if _, err := r.file.direct.WriteAt(b, r.at); err != nil {
 		return err
 	}
 	r.at += int64(len(b))

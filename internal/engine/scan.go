@@ -32,7 +32,7 @@ func newScanner(f *logFile) (*scanner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &scanner{file: f, size: size, at: format.FileHeaderSize, group: f.Group - 1, sum: f.Sum}, nil
+	return &scanner{file: f, size: size, at: format.FirstGroup, group: f.Group - 1, sum: f.Sum}, nil
 }
 
 // bytes returns n bytes at position at, or fewer at the end of the file. They are valid until the next call.

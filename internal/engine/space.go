@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/vfs"
 )
@@ -20,7 +21,7 @@ const smallGroup = 64 * kib
 // zeroChunk is how many zeros are written at once: the writer may have to wait for them.
 const zeroChunk = 64 * kib
 
-var zeros [zeroChunk]byte
+var zeros = alignedBytes(zeroChunk)
 
 // claim notes that a group of size bytes is about to be written at a position. It reports whether space should be provided.
 func (f *logFile) claim(at, size int64, c *Config) (low bool) {
@@ -36,11 +37,11 @@ func (f *logFile) claim(at, size int64, c *Config) (low bool) {
 func (f *logFile) zero(ahead int64) (more bool, err error) {
 	f.grow.Lock()
 	defer f.grow.Unlock()
-	to := min(f.zeroed+zeroChunk, f.claimed+ahead, f.allocated)
+	to := min(f.zeroed+zeroChunk, f.claimed+ahead, f.allocated) / format.Align * format.Align
 	if !f.small || f.claimed == 0 || to <= f.zeroed {
 		return false, nil
 	}
-	if _, err := f.file.WriteAt(zeros[:to-f.zeroed], f.zeroed); err != nil {
+	if _, err := f.direct.WriteAt(zeros[:to-f.zeroed], f.zeroed); err != nil {
 		return false, err
 	}
 	f.zeroed = to

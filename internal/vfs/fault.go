@@ -62,6 +62,10 @@ func (f *faultFS) open(op Op, name string, open func(string) (File, error)) (Fil
 func (f *faultFS) Create(name string) (File, error) { return f.open(OpCreate, name, f.FS.Create) }
 func (f *faultFS) Open(name string) (File, error)   { return f.open(OpOpen, name, f.FS.Open) }
 
+func (f *faultFS) OpenDirect(name string) (File, error) {
+	return f.open(OpOpen, name, f.FS.OpenDirect)
+}
+
 func (f *faultFS) Rename(old, name string) error {
 	if err := f.call(OpRename, name); err != nil {
 		return err

@@ -172,6 +172,16 @@ func (m *Mem) Open(name string) (File, error) {
 	return &memFile{fs: m, node: node}, nil
 }
 
+// OpenDirect implements FS: it is strict about alignment.
+func (m *Mem) OpenDirect(name string) (File, error) {
+	f, err := m.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	f.(*memFile).direct = true
+	return f, nil
+}
+
 // Rename implements FS.
 func (m *Mem) Rename(old, name string) error {
 	old, name = filepath.Clean(old), filepath.Clean(name)

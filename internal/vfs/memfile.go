@@ -1,17 +1,28 @@
 package vfs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"sync/atomic"
+	"unsafe"
 )
 
 // memFile is an open file of Mem: it outlives its name, as on Unix.
 type memFile struct {
 	fs     *Mem
 	node   *inode
+	direct bool
 	closed atomic.Bool
+}
+
+// aligned refuses what a direct handle cannot do.
+func (f *memFile) aligned(p []byte, off int64) error {
+	if f.direct && (off%DirectAlign != 0 || len(p)%DirectAlign != 0 || uintptr(unsafe.Pointer(unsafe.SliceData(p)))%DirectAlign != 0) {
+		return fmt.Errorf("direct access to %d bytes at %d: %w", len(p), off, fs.ErrInvalid)
+	}
+	return nil
 }
 
 func (f *memFile) check() error {
@@ -22,7 +33,7 @@ func (f *memFile) check() error {
 }
 
 func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
-	if err := f.check(); err != nil {
+	if err := errors.Join(f.check(), f.aligned(p, off)); err != nil {
 		return 0, err
 	}
 	f.node.mu.RLock()
@@ -38,7 +49,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
-	if err := f.check(); err != nil {
+	if err := errors.Join(f.check(), f.aligned(p, off)); err != nil {
 		return 0, err
 	}
 	if err := f.grow(off + int64(len(p))); err != nil {

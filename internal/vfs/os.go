@@ -18,11 +18,21 @@ func (osFS) Create(name string) (File, error) {
 	if err != nil {
 		return nil, mark(err)
 	}
+	adviseRandom(f)
 	return osFile{f}, nil
 }
 
 func (osFS) Open(name string) (File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	adviseRandom(f)
+	return osFile{f}, nil
+}
+
+func (osFS) OpenDirect(name string) (File, error) {
+	f, err := openDirect(name)
 	if err != nil {
 		return nil, err
 	}

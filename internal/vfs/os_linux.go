@@ -28,3 +28,15 @@ func allocate(f *os.File, from, to int64) error {
 		}
 	}
 }
+
+// openDirect falls back to a cached handle on file systems without O_DIRECT.
+func openDirect(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|unix.O_DIRECT, 0)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
+		return os.OpenFile(name, os.O_RDWR, 0)
+	}
+	return f, err
+}
+
+// adviseRandom turns read-ahead off: a page read ahead of a direct write could show what was there before it.
+func adviseRandom(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM) } // advice: what refuses it loses nothing

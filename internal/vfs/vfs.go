@@ -14,6 +14,9 @@ type FS interface {
 	Create(name string) (File, error)
 	// Open opens an existing file for reading and writing.
 	Open(name string) (File, error)
+	// OpenDirect opens another handle of an existing file, whose writes go past the system's cache where it can do that. Memory, offset and
+	// length of its reads and writes must be multiples of DirectAlign.
+	OpenDirect(name string) (File, error)
 	// Rename gives a file another name, replacing the file that had it. Durable after SyncDir of both directories.
 	Rename(old, name string) error
 	Remove(name string) error
@@ -25,6 +28,9 @@ type FS interface {
 	// Lock takes the lock file name, which it makes if need be, until the Closer is closed or the process ends. ErrLocked if it is taken.
 	Lock(name string) (io.Closer, error)
 }
+
+// DirectAlign is what a direct handle's memory, offsets and lengths are multiples of, in bytes.
+const DirectAlign = 4096
 
 // File is an open file. Reads and writes may run concurrently.
 type File interface {

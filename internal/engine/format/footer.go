@@ -191,7 +191,7 @@ func ReadTrailer(b []byte, file uint64, size int64) (Trailer, error) {
 	if t.File != file {
 		return Trailer{}, wrong("trailer belongs to file %016x, not %016x", t.File, file)
 	}
-	if t.End < FileHeaderSize || t.End > t.Directory || t.End > math.MaxUint32 || t.Directory+int64(t.Spans)*SpanSize+TrailerSize != size {
+	if t.End < FirstGroup || t.End > t.Directory || t.End > math.MaxUint32 || t.Directory+int64(t.Spans)*SpanSize+TrailerSize != size {
 		return Trailer{}, wrong("trailer places groups up to %d and %d spans at %d in %d bytes", t.End, t.Spans, t.Directory, size)
 	}
 	return t, nil

@@ -3,8 +3,12 @@ package format
 // GroupHeaderSize is the size of a GroupHeader in bytes.
 const GroupHeaderSize = 48
 
-// Align is what the size of a group is a multiple of.
-const Align = 8
+// Align is what position and size of a group are multiples of: a direct write covers whole pages, and no write touches a page of a group
+// that is durable already.
+const Align = 4096
+
+// FirstGroup is where in a file its first group begins.
+const FirstGroup = Align
 
 // MaxGroupBytes bounds what a decoder believes of a group's size.
 const MaxGroupBytes = 1 << 30
