@@ -8,6 +8,7 @@ import (
 
 	"github.com/freshet/freshet/internal/protocol/aws"
 	api "github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
+	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -71,7 +72,7 @@ func failure(call *aws.Call, name stream.Name, err error) error {
 		return invalidArgument("Stream %s under account %s refuses the request: %s.", name, call.Account, err)
 	case errors.Is(err, stream.ErrFull):
 		return aws.Errorf(api.ErrInternalFailure, "The disk is full: nothing was written. Records can still be read, and writing resumes when there is space.")
-	case errors.Is(err, stream.ErrClosed), errors.Is(err, stream.ErrUnavailable):
+	case errors.Is(err, stream.ErrClosed), errors.Is(err, stream.ErrUnavailable), errors.Is(err, state.ErrClosed):
 		return unavailable()
 	}
 	return fmt.Errorf("stream %s: %w", name, err)

@@ -35,7 +35,7 @@ func (s *shard) at(next stream.Offset, arrived int64) sequence {
 
 func (s *shard) startingNumber() sequence { return s.at(0, s.created.Unix()) }
 
-// shardMap is all shards of a stream, and how its key space is divided among the open ones. It is immutable.
+// shardMap is all shards of a stream, and how its key space is divided among the open ones. It is immutable but for turn.
 type shardMap struct {
 	all  []shard
 	open []int32       // indexes of the open shards in order of their ranges
