@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,6 +222,8 @@ func TestStartPositions(t *testing.T) {
 	}{
 		{"earliest", func(time.Time) flow.Start { return flow.Earliest() }, 0},
 		{"latest", func(time.Time) flow.Start { return flow.Latest() }, 10},
+		{"offsets", func(time.Time) flow.Start { return flow.At([]stream.Offset{7}) }, 7},
+		{"offsets of fewer shards", func(time.Time) flow.Start { return flow.At(nil) }, 0},
 		{"timestamp", func(t0 time.Time) flow.Start { return flow.From(t0.Add(15 * time.Second)) }, 3},
 		{"timestamp in the future", func(t0 time.Time) flow.Start { return flow.From(t0.Add(time.Hour)) }, 10},
 	} {
@@ -516,7 +519,7 @@ func TestLateWorkerChangesNothing(t *testing.T) {
 		endFirst := start(t.Context(), first)
 		b.send(0, 25)
 		synctest.Wait()
-		deaf.now = true // node-1 cannot renew any more
+		deaf.now.Store(true) // node-1 cannot renew any more
 		c.Owner = "node-2"
 		second := b.flow(c, sink)
 		endSecond := start(t.Context(), second)
@@ -539,18 +542,18 @@ func TestLateWorkerChangesNothing(t *testing.T) {
 type deafState struct {
 	state.Store
 	deaf string
-	now  bool
+	now  atomic.Bool
 }
 
 func (d *deafState) Acquire(ctx context.Context, name, owner string, ttl time.Duration) (state.Lease, error) {
-	if d.now && owner == d.deaf {
+	if d.now.Load() && owner == d.deaf {
 		return state.Lease{}, errors.New("store is away")
 	}
 	return d.Store.Acquire(ctx, name, owner, ttl)
 }
 
 func (d *deafState) Renew(ctx context.Context, l state.Lease, ttl time.Duration) (state.Lease, error) {
-	if d.now && l.Owner == d.deaf {
+	if d.now.Load() && l.Owner == d.deaf {
 		return state.Lease{}, errors.New("store is away")
 	}
 	return d.Store.Renew(ctx, l, ttl)

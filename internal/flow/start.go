@@ -12,8 +12,9 @@ import (
 
 // Start says where in its stream a new flow begins. The zero Start is the earliest record.
 type Start struct {
-	latest bool
-	at     time.Time
+	latest  bool
+	at      time.Time
+	offsets []stream.Offset
 }
 
 // Earliest begins with the first record the log still has.
@@ -24,6 +25,27 @@ func Latest() Start { return Start{latest: true} }
 
 // From begins with the first record that has a timestamp of t or later.
 func From(t time.Time) Start { return Start{at: t} }
+
+// At begins shard i at offsets[i], and shards without one at their beginning.
+func At(offsets []stream.Offset) Start { return Start{offsets: offsets} }
+
+// Ends returns where each shard of a stream ends now: what At takes to begin with the first record appended after this call, whenever the flow
+// is placed. stream.ErrNotFound.
+func Ends(ctx context.Context, log stream.Log, source stream.ID) ([]stream.Offset, error) {
+	s, err := log.StreamByID(ctx, source)
+	if err != nil {
+		return nil, fmt.Errorf("find the ends of stream %s: %w", source, err)
+	}
+	ends := make([]stream.Offset, s.Shards)
+	for i := range ends {
+		bounds, err := log.Bounds(ctx, s.Shard(int32(i)))
+		if err != nil {
+			return nil, fmt.Errorf("find the end of shard %d: %w", i, err)
+		}
+		ends[i] = bounds.End
+	}
+	return ends, nil
+}
 
 // Place puts the cursors of a new flow on every shard that its stream has, durable when it returns: what is appended from then on is
 // delivered, whenever the flow first runs. Shards added later are read from their beginning. Placing a flow again moves it only if nothing
@@ -52,6 +74,9 @@ func (s Start) in(ctx context.Context, log stream.Log, shard stream.Shard) (stre
 	bounds, err := log.Bounds(ctx, shard)
 	if err != nil || s.latest {
 		return bounds.End, err
+	}
+	if int(shard.Index) < len(s.offsets) {
+		return max(s.offsets[shard.Index], bounds.Start), nil
 	}
 	if s.at.IsZero() {
 		return bounds.Start, nil
