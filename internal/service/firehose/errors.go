@@ -1,0 +1,29 @@
+package firehose
+
+import (
+	"errors"
+
+	"github.com/freshet/freshet/internal/protocol/aws"
+	api "github.com/freshet/freshet/internal/protocol/aws/model/firehose"
+	"github.com/freshet/freshet/internal/stream"
+)
+
+func invalidArgument(format string, args ...any) *aws.Error {
+	return aws.Errorf(api.ErrInvalidArgument, format, args...)
+}
+
+func notFound(call *aws.Call, name string) *aws.Error {
+	return aws.Errorf(api.ErrResourceNotFound, "Firehose %s under account %s not found.", name, call.Account)
+}
+
+// unavailable turns an error of the log into what a producer sees: what it may repeat later is ServiceUnavailableException, anything else an
+// internal failure.
+func unavailable(err error) error {
+	switch {
+	case errors.Is(err, stream.ErrFull):
+		return aws.Errorf(api.ErrServiceUnavailable, "The disk is full: nothing was written. Delivery goes on, and writing resumes when there is space.")
+	case errors.Is(err, stream.ErrUnavailable), errors.Is(err, stream.ErrClosed), errors.Is(err, stream.ErrNotFound):
+		return aws.Errorf(api.ErrServiceUnavailable, "Slow down.")
+	}
+	return err
+}
