@@ -194,20 +194,3 @@ func appendDiverging(b []byte, e *fetchEntry) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(e.divergingEnd))
 	return append(b, 0)
 }
-
-// appendLength appends the length of an array or of bytes, -1 for null.
-func appendLength(b []byte, n int, flexible bool) []byte {
-	if flexible {
-		return binary.AppendUvarint(b, uint64(n+1))
-	}
-	return binary.BigEndian.AppendUint32(b, uint32(n))
-}
-
-func appendText(b []byte, s string, flexible bool) []byte {
-	if flexible {
-		b = binary.AppendUvarint(b, uint64(len(s)+1))
-	} else {
-		b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
-	}
-	return append(b, s...)
-}

@@ -26,23 +26,21 @@ func (s *Server) produce(ctx context.Context, c *Client, r *wire.Request) (wire.
 	if err := r.Decode(ctx, &req); err != nil {
 		return nil, fmt.Errorf("Produce v%d: %w", r.Version, err)
 	}
-	a := &produced{acks: req.Acks}
+	a := &produced{version: r.Version, acks: req.Acks, topics: make([]producedTopic, len(req.Topics))}
 	a.begin(c, r)
-	a.resp.Default()
-	a.resp.Version = r.Version
-	a.prepare(&req)
-	var entries []stream.Append
+	entries := make([]stream.Append, 0, 8)
 	for t := range req.Topics {
 		topic := &req.Topics[t]
 		st, err := s.produceTopic(ctx, &req, topic)
-		for p := range topic.Partitions {
-			from, to := &topic.Partitions[p], &a.resp.Topics[t].Partitions[p]
-			entry, err := produceEntry(st, err, from, r.Version)
-			if err != nil {
-				setProduceError(to, err)
-			} else {
+		to := &a.topics[t]
+		to.name, to.id, to.parts = topic.Topic, topic.TopicID, make([]producedPart, len(topic.Partitions))
+		for i := range topic.Partitions {
+			p := &to.parts[i]
+			p.partition, p.entry = topic.Partitions[i].Partition, -1
+			var entry stream.Append
+			if entry, p.result.Err = produceEntry(st, err, &topic.Partitions[i], r.Version); p.result.Err == nil {
+				p.entry = len(entries)
 				entries = append(entries, entry)
-				a.slots = append(a.slots, to)
 			}
 		}
 	}
@@ -78,83 +76,4 @@ func produceEntry(st *stream.Stream, err error, p *kmsg.ProduceRequestTopicParti
 		return stream.Append{}, err
 	}
 	return stream.Append{Shard: address, Batch: p.Records}, checkRecords(p.Records, version, compacted(st))
-}
-
-// produced is the answer to a Produce.
-type produced struct {
-	observed
-	acks   int16
-	resp   kmsg.ProduceResponse
-	ticket *stream.Ticket                        // nil if nothing was appended
-	slots  []*kmsg.ProduceResponseTopicPartition // where the ticket's results go
-}
-
-// prepare lays out the response as the request is.
-func (a *produced) prepare(req *kmsg.ProduceRequest) {
-	a.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
-	for t := range req.Topics {
-		from, to := &req.Topics[t], &a.resp.Topics[t]
-		to.Topic, to.TopicID = from.Topic, from.TopicID
-		to.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(from.Partitions))
-		for p := range from.Partitions {
-			to.Partitions[p].Default()
-			to.Partitions[p].Partition = from.Partitions[p].Partition
-		}
-	}
-}
-
-func (a *produced) Ready() <-chan struct{} {
-	if a.ticket == nil {
-		return nil
-	}
-	return a.ticket.Done()
-}
-
-func (a *produced) Encode(f *wire.Frame) error {
-	if a.ticket != nil {
-		for i, result := range a.ticket.Results() {
-			setProduced(a.slots[i], &result)
-		}
-	}
-	if a.acks == 0 {
-		if code := a.errorCode(); code != 0 {
-			return fmt.Errorf("produce without acknowledgement failed: %w", kerr.ErrorForCode(code))
-		}
-		return wire.ErrNoAnswer
-	}
-	f.Buf = a.resp.AppendTo(f.Buf)
-	return nil
-}
-
-func (a *produced) Done(written int, err error) {
-	if a.acks == 0 && err == nil {
-		written = 0
-	}
-	a.end(written, a.errorCode(), err)
-}
-
-func (a *produced) errorCode() int16 {
-	for t := range a.resp.Topics {
-		for p := range a.resp.Topics[t].Partitions {
-			if code := a.resp.Topics[t].Partitions[p].ErrorCode; code != 0 {
-				return code
-			}
-		}
-	}
-	return 0
-}
-
-func setProduceError(p *kmsg.ProduceResponseTopicPartition, err error) {
-	p.ErrorCode, p.ErrorMessage, p.BaseOffset = code(err), errorMessage(err), -1
-}
-
-func setProduced(p *kmsg.ProduceResponseTopicPartition, result *stream.Appended) {
-	if result.Err != nil {
-		setProduceError(p, result.Err)
-		return
-	}
-	p.BaseOffset, p.LogStartOffset = int64(result.Base), int64(result.Start)
-	if !result.Time.IsZero() {
-		p.LogAppendTime = result.Time.UnixMilli()
-	}
 }

@@ -68,68 +68,85 @@ func checkKeys(b []byte) error {
 }
 
 // walkRecords reads the n records in b without looking at keys, values or headers beyond their lengths. If one is malformed, or bytes are left
-// over, it returns which, and false. Layout: see batch.Records.
+// over, it returns which, and false. Layout: see batch.Records. Varints are compared as they are on the wire, in zigzag form: 2n for n >= 0,
+// 1 for -1, which is null.
 func walkRecords(b []byte, n int32) (at int32, ok bool) {
+	p := 0
 	for i := range n {
-		size, m := varint(b)
-		if m <= 0 || size <= 0 || size > int64(len(b)-m) {
+		size, from := zigzag(b, p)
+		if from < 0 || size&1 != 0 || size == 0 || size>>1 > uint64(len(b)-from) {
 			return i, false
 		}
-		end := m + int(size)
-		if !walkRecord(b[m:end], int64(i)) {
+		p = from + int(size>>1)
+		if !walkRecord(b[:p], from+1, uint64(i)<<1) { // behind the attributes
 			return i, false
 		}
-		b = b[end:]
 	}
-	return n, len(b) == 0
+	return n, p == len(b)
 }
 
-func walkRecord(b []byte, delta int64) bool {
-	_, n := varint(b[1:]) // behind the attributes: the timestamp delta
+// walkRecord reads the record that ends where b does, from its timestamp delta at p on.
+func walkRecord(b []byte, p int, delta uint64) bool {
+	if _, p = zigzag(b, p); p < 0 {
+		return false
+	}
+	d, p := zigzag(b, p)
+	if p < 0 || d != delta {
+		return false
+	}
+	if p = skipField(b, p); p < 0 {
+		return false
+	}
+	if p = skipField(b, p); p < 0 {
+		return false
+	}
+	headers, p := zigzag(b, p)
+	if p < 0 || headers&1 != 0 || headers>>1 > uint64(len(b)) {
+		return false
+	}
+	for range headers >> 1 {
+		if name, _ := zigzag(b, p); name == null {
+			return false
+		}
+		if p = skipField(b, p); p < 0 {
+			return false
+		}
+		if p = skipField(b, p); p < 0 {
+			return false
+		}
+	}
+	return p == len(b)
+}
+
+const null = 1
+
+// skipField skips a length and that many bytes, none for null. It returns where they end, -1 if b is shorter.
+func skipField(b []byte, p int) int {
+	size, p := zigzag(b, p)
+	if p < 0 || size == null {
+		return p
+	}
+	if size&1 != 0 || size>>1 > uint64(len(b)-p) {
+		return -1
+	}
+	return p + int(size>>1)
+}
+
+// zigzag reads a varint at p and returns where it ends, -1 if it does not. It is small enough to be inlined, for the many of one byte.
+func zigzag(b []byte, p int) (uint64, int) {
+	if p < len(b) && b[p] < 0x80 {
+		return uint64(b[p]), p + 1
+	}
+	return longZigzag(b, p)
+}
+
+func longZigzag(b []byte, p int) (uint64, int) {
+	if p+1 < len(b) && b[p+1] < 0x80 {
+		return uint64(b[p]&0x7f) | uint64(b[p+1])<<7, p + 2
+	}
+	v, n := binary.Uvarint(b[min(p, len(b)):])
 	if n <= 0 {
-		return false
+		return 0, -1
 	}
-	b = b[1+n:]
-	d, n := varint(b)
-	if n <= 0 || d != delta {
-		return false
-	}
-	b, ok := skipField(b[n:], -1)
-	if !ok {
-		return false
-	}
-	if b, ok = skipField(b, -1); !ok {
-		return false
-	}
-	headers, n := varint(b)
-	if n <= 0 || headers < 0 || headers > int64(len(b)) {
-		return false
-	}
-	b = b[n:]
-	for range headers {
-		if b, ok = skipField(b, 0); !ok {
-			return false
-		}
-		if b, ok = skipField(b, -1); !ok {
-			return false
-		}
-	}
-	return len(b) == 0
-}
-
-// skipField skips a varint length of at least least, -1 standing for null, and that many bytes.
-func skipField(b []byte, least int64) ([]byte, bool) {
-	size, n := varint(b)
-	if n <= 0 || size < least || size > int64(len(b)-n) {
-		return nil, false
-	}
-	return b[n+int(max(size, 0)):], true
-}
-
-// varint is binary.Varint, quicker for the many that have one byte.
-func varint(b []byte) (int64, int) {
-	if len(b) > 0 && b[0] < 0x80 {
-		return int64(b[0]>>1) ^ -int64(b[0]&1), 1
-	}
-	return binary.Varint(b)
+	return v, p + n
 }

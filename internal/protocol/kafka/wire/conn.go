@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -45,8 +44,7 @@ const inBuffer = 4 << 10
 func newConn(ctx context.Context, s *Server, nc net.Conn) *Conn {
 	c := &Conn{server: s, net: nc, in: bufio.NewReaderSize(nc, inBuffer)}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	c.queue.conn = c
-	c.queue.idle = sync.NewCond(&c.queue.mu)
+	c.queue.init(c)
 	return c
 }
 
@@ -60,7 +58,7 @@ func (c *Conn) run() {
 	c.progress(idle)
 	c.session = c.server.cfg.Handler.Connect(c)
 	err := c.serve()
-	c.queue.wait(0)
+	c.queue.close()
 	c.session.Close()
 	stopped := errors.Is(context.Cause(c.ctx), ErrStopping)
 	if cause := context.Cause(c.ctx); cause != nil {

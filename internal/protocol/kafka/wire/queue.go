@@ -5,17 +5,24 @@ import (
 	"sync"
 )
 
-// queue holds the answers of a connection that were not ready when their requests were served, in order. A goroutine writes them, and
-// lives while there are any.
+// queue holds the answers of a connection that were not ready when their requests were served, in order. A goroutine writes them; it
+// begins with the first one, so that connections which never have one do without.
 type queue struct {
 	conn  *Conn
 	frame Frame // of the writing goroutine
+	done  chan struct{}
 
 	mu      sync.Mutex
-	idle    *sync.Cond // signalled when the queue gets shorter
+	shorter *sync.Cond // signalled when answers have been written
+	longer  *sync.Cond // signalled when there is one to write, or none any more
 	pending []pending  // guarded by mu; the first ones may be being written
-	running bool       // guarded by mu: the goroutine lives
+	closed  bool       // guarded by mu
 	err     error      // guarded by mu: why writing ended
+}
+
+func (q *queue) init(c *Conn) {
+	q.conn = c
+	q.shorter, q.longer = sync.NewCond(&q.mu), sync.NewCond(&q.mu)
 }
 
 type pending struct {
@@ -34,21 +41,34 @@ func (q *queue) put(r *Request, a Answer) error {
 	kept := *r
 	kept.Body = nil
 	q.pending = append(q.pending, pending{kept, a})
-	if !q.running {
-		q.running = true
-		go q.run()
+	if q.done == nil {
+		q.done = make(chan struct{})
+		go func() { defer close(q.done); q.run() }()
 	}
+	q.longer.Signal()
 	return nil
 }
 
-// wait returns when at most n answers are pending, with the error that ended the writing, if any. With n = 0 also the goroutine has ended.
+// wait returns when at most n answers are pending, with the error that ended the writing, if any.
 func (q *queue) wait(n int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.pending) > n || n == 0 && q.running {
-		q.idle.Wait()
+	for len(q.pending) > n {
+		q.shorter.Wait()
 	}
 	return q.err
+}
+
+// close waits until nothing is pending and the goroutine has ended. Nothing is put after it.
+func (q *queue) close() {
+	_ = q.wait(0) // its error has shut the connection
+	q.mu.Lock()
+	q.closed = true
+	q.longer.Signal()
+	q.mu.Unlock()
+	if q.done != nil {
+		<-q.done
+	}
 }
 
 func (q *queue) empty() bool {
@@ -60,7 +80,7 @@ func (q *queue) empty() bool {
 // maxCoalesced bounds the bytes of ready answers that go out in one write.
 const maxCoalesced = 32 << 10
 
-// run writes answers until none is pending.
+// run writes answers until the queue is closed.
 func (q *queue) run() {
 	var batch []pending
 	for {
@@ -76,19 +96,20 @@ func (q *queue) run() {
 			q.err = err
 			q.conn.shut(err)
 		}
-		q.idle.Broadcast()
+		q.shorter.Signal()
 		q.mu.Unlock()
 	}
 }
 
-// next waits for the first pending answer and returns it with the ready ones behind it; none ends the goroutine.
+// next waits for an answer to be pending and ready, and returns it with the ready ones behind it; none if the queue is closed.
 func (q *queue) next(into []pending) []pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.pending) == 0 {
-		q.running = false
-		q.idle.Broadcast()
-		return nil
+	for len(q.pending) == 0 {
+		if q.closed {
+			return nil
+		}
+		q.longer.Wait()
 	}
 	first := q.pending[0].answer.Ready()
 	q.mu.Unlock()

@@ -6,8 +6,8 @@
 //	response  length i32 | correlation i32 [| tags, if flexible and not ApiVersions]                                    | body
 //
 // A connection has one goroutine, which reads a request, has it served and writes the answer. Answers that become ready later (a
-// Produce waits for the disk) go through a second goroutine that lives as long as such answers are pending, so that requests behind
-// them are served meanwhile.
+// Produce waits for the disk) go through a second goroutine, which begins with the first such answer, so that requests behind them are
+// served meanwhile.
 //
 // It refuses to know what a request means: keys and versions are numbers here. Request header v0 (ControlledShutdown v0 alone) is not read.
 package wire

@@ -1,0 +1,124 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/freshet/freshet/internal/protocol/kafka/wire"
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// produced is the answer to a Produce, laid out as the request is.
+type produced struct {
+	observed
+	version int16
+	acks    int16
+	topics  []producedTopic
+	ticket  *stream.Ticket // nil if nothing was appended
+}
+
+type producedTopic struct {
+	name  string
+	id    stream.ID
+	parts []producedPart
+}
+
+type producedPart struct {
+	partition int32
+	entry     int // its place among the ticket's results, or -1 if it was refused before
+	result    stream.Appended
+}
+
+func (a *produced) Ready() <-chan struct{} {
+	if a.ticket == nil {
+		return nil
+	}
+	return a.ticket.Done()
+}
+
+// collect takes over what became of the batches.
+func (a *produced) collect() {
+	if a.ticket == nil {
+		return
+	}
+	results := a.ticket.Results()
+	for t := range a.topics {
+		for i := range a.topics[t].parts {
+			if p := &a.topics[t].parts[i]; p.entry >= 0 {
+				p.result = results[p.entry]
+			}
+		}
+	}
+}
+
+// Encode writes, per partition: index i32, error i16, base offset i64, v2 log append time i64, v5 log start offset i64, v8 the records with errors,
+// of which none is told, and a message, v9 tags. Since v9 lengths are uvarints of one more, and since v13 topics are ids.
+func (a *produced) Encode(f *wire.Frame) error {
+	a.collect()
+	if a.acks == 0 {
+		if err := a.firstError(); err != nil {
+			return fmt.Errorf("produce without acknowledgement failed: %w", err)
+		}
+		return wire.ErrNoAnswer
+	}
+	flexible := a.version >= 9
+	b := appendLength(f.Buf, len(a.topics), flexible)
+	for t := range a.topics {
+		topic := &a.topics[t]
+		if a.version >= 13 {
+			b = append(b, topic.id[:]...)
+		} else {
+			b = appendText(b, topic.name, flexible)
+		}
+		b = appendLength(b, len(topic.parts), flexible)
+		for i := range topic.parts {
+			b = topic.parts[i].append(b, a.version)
+		}
+		b = appendNoTags(b, flexible)
+	}
+	if a.version >= 1 {
+		b = append(b, 0, 0, 0, 0) // throttle
+	}
+	f.Buf = appendNoTags(b, flexible)
+	return nil
+}
+
+func (p *producedPart) append(b []byte, version int16) []byte {
+	r, base, start, at := &p.result, int64(-1), int64(-1), int64(-1)
+	if r.Err == nil {
+		base, start = int64(r.Base), int64(r.Start)
+		if !r.Time.IsZero() {
+			at = r.Time.UnixMilli()
+		}
+	}
+	flexible := version >= 9
+	b = binary.BigEndian.AppendUint32(b, uint32(p.partition))
+	b = binary.BigEndian.AppendUint16(b, uint16(code(r.Err)))
+	b = binary.BigEndian.AppendUint64(b, uint64(base))
+	if version >= 2 {
+		b = binary.BigEndian.AppendUint64(b, uint64(at))
+	}
+	if version >= 5 {
+		b = binary.BigEndian.AppendUint64(b, uint64(start))
+	}
+	if version >= 8 {
+		b = appendLength(b, 0, flexible)
+		b = appendNullableText(b, errorMessage(r.Err), flexible)
+	}
+	return appendNoTags(b, flexible)
+}
+
+func (a *produced) Done(written int, err error) {
+	a.end(written, code(a.firstError()), err)
+}
+
+func (a *produced) firstError() error {
+	for t := range a.topics {
+		for i := range a.topics[t].parts {
+			if err := a.topics[t].parts[i].result.Err; err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
