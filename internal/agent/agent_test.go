@@ -1,0 +1,653 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go"
+	"go.uber.org/goleak"
+
+	"github.com/freshet/freshet/internal/clock"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// stream is a Kinesis that remembers what it was sent, and refuses as it is told.
+type stream struct {
+	mu      sync.Mutex
+	missing bool
+	status  []types.StreamStatus // told one after the other; then ACTIVE
+	records []string
+	keys    []string
+	calls   []int                              // members of each request
+	refuse  func(call int, member string) bool // one member
+	fail    func(call int) error               // a whole request
+	shards  int32
+}
+
+func (s *stream) PutRecords(ctx context.Context, in *kinesis.PutRecordsInput, _ ...func(*kinesis.Options)) (*kinesis.PutRecordsOutput, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	call := len(s.calls)
+	s.calls = append(s.calls, len(in.Records))
+	if s.fail != nil {
+		if err := s.fail(call); err != nil {
+			return nil, err
+		}
+	}
+	out := &kinesis.PutRecordsOutput{}
+	for _, r := range in.Records {
+		if s.refuse != nil && s.refuse(call, string(r.Data)) {
+			out.Records = append(out.Records, types.PutRecordsResultEntry{ErrorCode: aws.String("ProvisionedThroughputExceededException")})
+			continue
+		}
+		s.records = append(s.records, string(r.Data))
+		s.keys = append(s.keys, *r.PartitionKey)
+		out.Records = append(out.Records, types.PutRecordsResultEntry{SequenceNumber: aws.String("1"), ShardId: aws.String("s")})
+	}
+	return out, nil
+}
+
+func (s *stream) DescribeStreamSummary(context.Context, *kinesis.DescribeStreamSummaryInput, ...func(*kinesis.Options)) (*kinesis.DescribeStreamSummaryOutput, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.missing {
+		return nil, &types.ResourceNotFoundException{}
+	}
+	status := types.StreamStatusActive
+	if len(s.status) > 0 {
+		status, s.status = s.status[0], s.status[1:]
+	}
+	return &kinesis.DescribeStreamSummaryOutput{StreamDescriptionSummary: &types.StreamDescriptionSummary{StreamStatus: status}}, nil
+}
+
+func (s *stream) CreateStream(_ context.Context, in *kinesis.CreateStreamInput, _ ...func(*kinesis.Options)) (*kinesis.CreateStreamOutput, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.missing, s.shards = false, *in.ShardCount
+	s.status = []types.StreamStatus{types.StreamStatusCreating, types.StreamStatusCreating}
+	return &kinesis.CreateStreamOutput{}, nil
+}
+
+func (s *stream) got() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.records)
+}
+
+// bench is a directory, a stream, and an agent that can be stopped and started; it runs in a synctest bubble.
+type bench struct {
+	t      *testing.T
+	dir    string
+	stream *stream
+	cfg    Config
+	agent  *Agent
+	stop   func() error
+}
+
+func newBench(t *testing.T, change func(*Config)) *bench {
+	b := &bench{t: t, dir: t.TempDir(), stream: &stream{}}
+	b.cfg = Config{Files: []string{b.path("app.log")}, Stream: "s", Checkpoint: b.path("checkpoint")}
+	if change != nil {
+		change(&b.cfg)
+	}
+	return b
+}
+
+func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+func (b *bench) start() {
+	b.t.Helper()
+	a, err := New(b.cfg, Deps{
+		Client: b.stream, Clock: clock.Real(), Random: rand.New(rand.NewPCG(1, 2)), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.agent = a
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	b.stop = sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})
+	stop := b.stop
+	b.t.Cleanup(func() { _ = stop() }) // also after a failure
+}
+
+func (b *bench) halt() {
+	b.t.Helper()
+	if err := b.stop(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// settle lets the agent see what was done to the files.
+func (b *bench) settle() { time.Sleep(3 * time.Second) }
+
+func (b *bench) write(name, text string) {
+	b.t.Helper()
+	f, err := os.OpenFile(b.path(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString(text)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) rename(from, to string) {
+	b.t.Helper()
+	if err := os.Rename(b.path(from), b.path(to)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) copyTruncate(from, to string) {
+	b.t.Helper()
+	text, err := os.ReadFile(b.path(from))
+	if err == nil {
+		err = errors.Join(os.WriteFile(b.path(to), text, 0o600), os.Truncate(b.path(from), 0))
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) expect(want ...string) {
+	b.t.Helper()
+	b.settle()
+	if got := b.stream.got(); !slices.Equal(got, want) {
+		b.t.Fatalf("got %q, want %q", got, want)
+	}
+}
+
+func inBubble(t *testing.T, change func(*Config), f func(b *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(newBench(t, change)) })
+}
+
+func all(c *Config) { c.Files = []string{strings.Replace(c.Files[0], "app.log", "app.log*", 1)} }
+
+func TestLinesAreSentAsTheyAreWritten(t *testing.T) {
+	inBubble(t, nil, func(b *bench) {
+		b.write("app.log", "one\n\ntwo\r\nthr")
+		b.start()
+		b.expect("one", "two")
+		b.write("app.log", "ee\nfour\n")
+		b.expect("one", "two", "three", "four")
+		if s := b.agent.Stats(); s.Lines != 5 || s.Records != 4 || s.Files != 1 || s.Bytes != 15 {
+			b.t.Fatalf("%+v", s)
+		}
+		b.halt()
+	})
+}
+
+func TestFilesAreFoundLater(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Files = append(c.Files, strings.Replace(c.Files[0], "app.log", "more-*.log", 1)) }, func(b *bench) {
+		b.start()
+		b.expect()
+		b.write("more-1.log", "a\n")
+		b.expect("a")
+		b.write("app.log", "b\n")
+		b.expect("a", "b")
+		b.write("more-2.log.gz", "no line\n")
+		b.expect("a", "b")
+		b.halt()
+	})
+}
+
+func TestRenamedFileIsReadToItsEndBeforeTheNew(t *testing.T) {
+	for name, change := range map[string]func(*Config){"one name": nil, "pattern": all} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, change, func(b *bench) {
+				b.write("app.log", "1\n2\n")
+				b.start()
+				b.expect("1", "2")
+				b.write("app.log", "3\n")
+				b.rename("app.log", "app.log.1")
+				b.write("app.log.1", "4\n") // the writer has it open still
+				b.write("app.log", "5\n")
+				b.expect("1", "2", "3", "4", "5")
+				b.write("app.log.1", "late without end")
+				time.Sleep(20 * time.Second)
+				b.write("app.log", "6\n")
+				b.expect("1", "2", "3", "4", "5", "late without end", "6")
+				b.rename("app.log.1", "app.log.2")
+				b.rename("app.log", "app.log.1")
+				time.Sleep(30 * time.Second)
+				b.write("app.log", "7\n")
+				b.expect("1", "2", "3", "4", "5", "late without end", "6", "7")
+				b.halt()
+			})
+		})
+	}
+}
+
+func TestTruncatedFileBeginsAnew(t *testing.T) {
+	inBubble(t, nil, func(b *bench) {
+		b.write("app.log", "1\n2\nrest")
+		b.start()
+		b.expect("1", "2")
+		if err := os.Truncate(b.path("app.log"), 0); err != nil {
+			b.t.Fatal(err)
+		}
+		b.expect("1", "2", "rest")
+		b.write("app.log", "3\n")
+		b.expect("1", "2", "rest", "3")
+		// Cut and longer than before when it is looked at again.
+		if err := os.WriteFile(b.path("app.log"), []byte("4 is longer than all that was here before\n"), 0o600); err != nil {
+			b.t.Fatal(err)
+		}
+		b.expect("1", "2", "rest", "3", "4 is longer than all that was here before")
+		b.halt()
+	})
+}
+
+func TestCopiedAndTruncatedFileIsNotReadTwice(t *testing.T) {
+	for name, change := range map[string]func(*Config){"one name": nil, "pattern": all} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, change, func(b *bench) {
+				b.write("app.log", "1\n2\n")
+				b.start()
+				b.expect("1", "2")
+				b.write("app.log", "3\n") // in the copy only, when the agent looks
+				b.copyTruncate("app.log", "app.log.1")
+				b.write("app.log", "4\n")
+				b.settle()
+				time.Sleep(30 * time.Second)
+				got := b.stream.got()
+				slices.Sort(got)
+				if want := []string{"1", "2", "3", "4"}; !slices.Equal(got, want) {
+					b.t.Fatalf("got %q, want %q", got, want)
+				}
+				b.halt()
+			})
+		})
+	}
+}
+
+func TestRestartGoesOnWhereItStopped(t *testing.T) {
+	for name, change := range map[string]func(*Config){"one name": nil, "pattern": all} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, change, func(b *bench) {
+				b.write("app.log", "1\n2\npart")
+				b.start()
+				b.expect("1", "2")
+				b.halt()
+				b.write("app.log", "ial\n3\n")
+				b.start()
+				b.expect("1", "2", "partial", "3")
+				b.halt()
+				// Rotated while nobody looked.
+				b.write("app.log", "4\n")
+				b.rename("app.log", "app.log.1")
+				b.write("app.log", "5\n")
+				b.start()
+				time.Sleep(20 * time.Second)
+				got := b.stream.got()
+				if name == "pattern" {
+					slices.Sort(got[4:]) // two paths, two lanes
+				}
+				if want := []string{"1", "2", "partial", "3", "4", "5"}; !slices.Equal(got, want) {
+					b.t.Fatalf("got %q, want %q", got, want)
+				}
+				b.halt()
+			})
+		})
+	}
+}
+
+func TestFromEnd(t *testing.T) {
+	inBubble(t, func(c *Config) { c.FromEnd = true }, func(b *bench) {
+		b.write("app.log", "old\n")
+		b.start()
+		b.expect()
+		b.halt()
+		b.write("app.log", "new\n")
+		b.start()
+		b.expect("new")
+		b.rename("app.log", "app.log.1")
+		b.write("app.log", "newer\n")
+		b.expect("new", "newer")
+		b.halt()
+	})
+}
+
+func TestCheckpointMovesOnlyWithAcceptance(t *testing.T) {
+	inBubble(t, func(c *Config) { c.BatchRecords = 2 }, func(b *bench) {
+		b.write("app.log", "1\n2\n3\n4\n5\n")
+		b.stream.fail = func(call int) error {
+			if call >= 1 {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		b.start()
+		b.expect("1", "2")
+		time.Sleep(time.Minute)
+		if s := b.agent.Stats(); s.Retried < 5 || s.Records != 2 {
+			b.t.Fatalf("%+v", s)
+		}
+		b.halt() // gives up what is under way
+		b.stream.fail = nil
+		b.start()
+		b.expect("1", "2", "3", "4", "5")
+		b.halt()
+	})
+}
+
+func TestCrashRepeatsAndLosesNothing(t *testing.T) {
+	inBubble(t, nil, func(b *bench) {
+		b.write("app.log", "1\n2\n")
+		b.start()
+		b.expect("1", "2")
+		kept, err := os.ReadFile(b.cfg.Checkpoint)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.write("app.log", "3\n4\n")
+		b.expect("1", "2", "3", "4")
+		b.halt()
+		if err = os.WriteFile(b.cfg.Checkpoint, kept, 0o600); err != nil { // as if the last save had not happened
+			b.t.Fatal(err)
+		}
+		b.start()
+		b.expect("1", "2", "3", "4", "3", "4")
+		b.halt()
+	})
+}
+
+func TestOnlyRefusedMembersAreSentAgain(t *testing.T) {
+	inBubble(t, nil, func(b *bench) {
+		b.stream.refuse = func(call int, member string) bool { return call < 3 && (member == "2" || member == "4") }
+		b.write("app.log", "1\n2\n3\n4\n5\n")
+		b.start()
+		b.settle()
+		b.write("app.log", "6\n")
+		b.expect("1", "3", "5", "2", "4", "6")
+		if want := []int{5, 2, 2, 2, 1}; !slices.Equal(b.stream.calls, want) {
+			b.t.Fatalf("requests of %v members, want %v", b.stream.calls, want)
+		}
+		b.halt()
+	})
+}
+
+func TestBatchesKeepTheirBounds(t *testing.T) {
+	inBubble(t, func(c *Config) { c.BatchBytes, c.MaxLineBytes = 2000, 900 }, func(b *bench) {
+		for i := range 30 {
+			b.write("app.log", fmt.Sprintf("%d %s\n", i, strings.Repeat("x", 300)))
+		}
+		b.write("app.log", strings.Repeat("y", 901)+"\n"+strings.Repeat("z", 100_000)+"\nend\n")
+		b.start()
+		b.settle()
+		if s := b.agent.Stats(); s.Records != 31 || s.TooLong != 2 {
+			b.t.Fatalf("%+v", s)
+		}
+		for _, n := range b.stream.calls {
+			if n > 7 {
+				b.t.Fatalf("requests of %v members", b.stream.calls)
+			}
+		}
+		b.halt()
+	})
+	inBubble(t, nil, func(b *bench) {
+		for i := range 1200 {
+			b.write("app.log", fmt.Sprintf("%d\n", i))
+		}
+		b.start()
+		b.settle()
+		if want := []int{500, 500, 200}; !slices.Equal(b.stream.calls, want) {
+			b.t.Fatalf("requests of %v members, want %v", b.stream.calls, want)
+		}
+		b.halt()
+	})
+}
+
+func TestLinesThatBelongTogether(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Multiline = `^\d` }, func(b *bench) {
+		b.write("app.log", "stray\n1 error\n  at a\n\n  at b\n2 fine\n3 error\n")
+		b.start()
+		b.settle()
+		b.write("app.log", "late line of what was sent after a second\n4 error\n")
+		b.expect("stray", "1 error\n  at a\n\n  at b", "2 fine", "3 error", "late line of what was sent after a second", "4 error")
+		b.halt()
+	})
+}
+
+func TestFormats(t *testing.T) {
+	for _, row := range []struct {
+		name, format, key, text string
+		records, keys           []string
+		bad                     int64
+	}{
+		{
+			"json", "json", "id", `{"id":"a","n":1}` + "\n[1]\nnull\n{\"id\":7}\n{bad\n",
+			[]string{`{"id":"a","n":1}`, `{"id":7}`},
+			[]string{"a", "7"}, 3,
+		},
+		{
+			"csv", "csv", "id", "\xef\xbb\xbfid,\"na\"\"me\"\n1,plain\n2,\"two\nlines, \"\"quoted\"\" <&>\"\n3\n4,x\n",
+			[]string{`{"id":"1","na\"me":"plain"}`, `{"id":"2","na\"me":"two\nlines, \"quoted\" <&>"}`, `{"id":"4","na\"me":"x"}`},
+			[]string{"1", "2", "4"}, 1,
+		},
+		{
+			"apache", "apache", "",
+			`83.149.9.216 - frank [17/May/2015:10:05:03 +0000] "GET /a?b=\"c\" HTTP/1.1" 200 203023 "http://x/" "Mozilla/5.0 (<X>)"` + "\n" +
+				`::1 - - [10/Oct/2000:13:55:36 -0700] "-" 408 -` + "\n" + `no such line` + "\n",
+			[]string{
+				`{"host":"83.149.9.216","user":"frank","time":"2015-05-17T10:05:03Z","method":"GET","path":"/a?b=\"c\"","protocol":"HTTP/1.1","status":200,"bytes":203023,"referer":"http://x/","agent":"Mozilla/5.0 (<X>)"}`,
+				`{"host":"::1","time":"2000-10-10T13:55:36-07:00","status":408,"bytes":0}`,
+			},
+			[]string{"83.149.9.216", "::1"}, 1,
+		},
+		{
+			"apache by status", "apache", "status", `h - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 304 -` + "\n",
+			[]string{`{"host":"h","time":"2000-10-10T13:55:36-07:00","method":"GET","path":"/","protocol":"HTTP/1.0","status":304,"bytes":0}`},
+			[]string{"304"}, 0,
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			inBubble(t, func(c *Config) { c.Format, c.Key = row.format, row.key }, func(b *bench) {
+				b.write("app.log", row.text)
+				b.start()
+				b.expect(row.records...)
+				if !slices.Equal(b.stream.keys, row.keys) || b.agent.Stats().Bad != row.bad {
+					t.Fatalf("keys %q, %+v", b.stream.keys, b.agent.Stats())
+				}
+				b.halt()
+			})
+		})
+	}
+}
+
+func TestRestartedCSVKnowsItsHeader(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Format = "csv" }, func(b *bench) {
+		b.write("app.log", "a,b\n1,2\n")
+		b.start()
+		b.expect(`{"a":"1","b":"2"}`)
+		b.halt()
+		b.write("app.log", "3,4\n")
+		b.start()
+		b.expect(`{"a":"1","b":"2"}`, `{"a":"3","b":"4"}`)
+		b.halt()
+	})
+}
+
+func TestKeys(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Format, c.Key = "json", "k" }, func(b *bench) {
+		b.write("app.log", `{"k":"`+strings.Repeat("ü", 300)+`"}`+"\n{}\n{\"k\":{}}\n")
+		b.start()
+		b.settle()
+		if k := b.stream.keys; len(k) != 3 || k[0] != strings.Repeat("ü", 256) || k[1] == "" || k[1] == k[2] {
+			b.t.Fatalf("%q", k)
+		}
+		b.halt()
+	})
+}
+
+func TestStreamIsMadeIfAsked(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Create = 3 }, func(b *bench) {
+		b.stream.missing = true
+		b.write("app.log", "1\n")
+		b.start()
+		b.expect("1")
+		if b.stream.shards != 3 {
+			b.t.Fatalf("%d shards", b.stream.shards)
+		}
+		b.halt()
+	})
+	inBubble(t, nil, func(b *bench) {
+		b.stream.missing = true
+		b.start()
+		b.settle()
+		if err := b.stop(); err == nil || !strings.Contains(err.Error(), "does not exist") {
+			b.t.Fatal(err)
+		}
+	})
+}
+
+func TestRefusalOfEverythingEndsTheAgent(t *testing.T) {
+	inBubble(t, nil, func(b *bench) {
+		b.stream.fail = func(int) error { return &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "no"} }
+		b.write("app.log", "1\n")
+		b.start()
+		b.settle()
+		if err := b.stop(); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
+			b.t.Fatal(err)
+		}
+	})
+}
+
+func TestConfigNamesWhatIsWrong(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"no files":        {Stream: "s", Checkpoint: "c"},
+		"no stream":       {Files: []string{"f"}, Checkpoint: "c"},
+		"not a valid":     {Files: []string{"[f"}, Stream: "s", Checkpoint: "c"},
+		"must be line":    {Format: "xml"},
+		"no fields":       {Key: "k"},
+		"no such field":   {Format: "apache", Key: "k"},
+		"multiline start": {Multiline: "("},
+		"csv knows":       {Multiline: "x", Format: "csv"},
+		"batch of 501":    {BatchRecords: 501},
+	} {
+		if _, err := New(cfg, Deps{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
+func TestDamagedCheckpointIsRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "checkpoint")
+	for _, text := range []string{"", "{", `{"version":2}`, `{"version":1,"files":[null]}`, `{"version":1,"files":[{"head":5000}]}`} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadCheckpoints(file); err == nil || !strings.Contains(err.Error(), "move it away") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestRandomWriter rotates, copies and truncates files under a restarting agent and a stream that refuses now and then: every line arrives, and
+// without a crash in order, but for members that were refused.
+func TestRandomWriter(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			change := all
+			if seed%2 == 0 {
+				change = nil
+			}
+			inBubble(t, change, func(b *bench) { randomWriter(b, rand.New(rand.NewPCG(seed, 3))) })
+		})
+	}
+}
+
+func randomWriter(b *bench, random *rand.Rand) {
+	b.stream.refuse = func(call int, member string) bool { return (call+len(member))%7 == 0 }
+	b.start()
+	line, rotated := 0, 0
+	crashed := false
+	// Of a file that gets another name, or another content, before it was looked at once nobody could know that it belongs here, unless the
+	// pattern matches that name too.
+	look := func() {
+		if b.cfg.Files[0] == b.path("app.log") {
+			time.Sleep(time.Second)
+		}
+	}
+	b.write("app.log", fmt.Sprintf("line %d\n", line))
+	line++
+	look()
+	for range 200 {
+		for range random.IntN(20) {
+			b.write("app.log", fmt.Sprintf("line %d\n", line))
+			line++
+		}
+		switch k := random.IntN(40); {
+		case k < 2:
+			rotated++
+			b.rename("app.log", fmt.Sprintf("app.log.%d", rotated))
+			b.write("app.log", fmt.Sprintf("line %d\n", line))
+			line++
+			look()
+		case k == 2:
+			rotated++
+			b.write("app.log", fmt.Sprintf("line %d\n", line))
+			line++
+			look()
+			b.write("app.log", fmt.Sprintf("line %d\n", line)) // in the copy only, for all that the agent saw
+			line++
+			b.copyTruncate("app.log", fmt.Sprintf("app.log.%d", rotated))
+			time.Sleep(time.Second)
+		case k == 3:
+			b.halt()
+			b.start()
+		case k == 4:
+			kept, err := os.ReadFile(b.cfg.Checkpoint)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				b.t.Fatal(err)
+			}
+			b.halt()
+			crashed = true
+			if len(kept) > 0 {
+				if err = os.WriteFile(b.cfg.Checkpoint, kept, 0o600); err != nil {
+					b.t.Fatal(err)
+				}
+			}
+			b.start()
+		}
+		time.Sleep(time.Duration(random.IntN(2000)) * time.Millisecond)
+	}
+	time.Sleep(time.Minute)
+	b.halt()
+	seen := map[string]int{}
+	for _, r := range b.stream.got() {
+		seen[r]++
+	}
+	for i := range line {
+		n := seen[fmt.Sprintf("line %d", i)]
+		if n == 0 || n > 1 && !crashed {
+			b.t.Errorf("line %d of %d arrived %d times", i, line, n)
+		}
+	}
+}

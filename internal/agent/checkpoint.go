@@ -1,0 +1,220 @@
+package agent
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	headBytes = 1024   // a file is known by so many of its first bytes, or by all it has
+	maxMarks  = 10_000 // marks kept; the least recently changed ones of files not followed now go first
+)
+
+// mark is how far one file has been sent.
+type mark struct {
+	Path    string    `json:"path"` // where it was last seen
+	Head    int       `json:"head"` // so many first bytes
+	Hash    string    `json:"hash"` // have this SHA-256
+	Offset  int64     `json:"offset"`
+	Updated time.Time `json:"updated"`
+
+	claimed bool // somebody follows the file
+}
+
+func (m *mark) knows(head []byte) bool {
+	return m.Head > 0 && len(head) >= m.Head && hashOf(head[:m.Head]) == m.Hash
+}
+
+func hashOf(head []byte) string {
+	sum := sha256.Sum256(head)
+	return hex.EncodeToString(sum[:])
+}
+
+// checkpoints are all marks, and the file they are kept in. Safe for concurrent use.
+type checkpoints struct {
+	file string
+
+	mu    sync.Mutex
+	marks []*mark
+	dirty bool
+}
+
+type checkpointFile struct {
+	Version int     `json:"version"`
+	Files   []*mark `json:"files"`
+}
+
+func loadCheckpoints(file string) (*checkpoints, error) {
+	c := &checkpoints{file: file}
+	value, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	var doc checkpointFile
+	if err = json.Unmarshal(value, &doc); err == nil && doc.Version != 1 {
+		err = fmt.Errorf("version %d is not 1", doc.Version)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w; move it away to send every file from its beginning", file, err)
+	}
+	for _, m := range doc.Files {
+		if m == nil || m.Offset < 0 || m.Head < 0 || m.Head > headBytes {
+			return nil, fmt.Errorf("checkpoint %s: impossible entry %+v; move it away to send every file from its beginning", file, m)
+		}
+	}
+	c.marks = doc.Files
+	return c, nil
+}
+
+// claim returns the mark of a file that was found at path, or nil if it is new. twin means that the file begins like one that is followed: it
+// may be a copy of it.
+func (c *checkpoints) claim(path string, head []byte, size int64) (m *mark, twin bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var best *mark
+	for _, m := range c.marks {
+		switch {
+		case !m.knows(head):
+		case m.claimed:
+			twin = twin || m.Head == len(head) && m.Path != path
+		case m.Offset > size: // it was longer when it was followed: another file that begins alike
+		case best == nil, m.Path == path && best.Path != path, (m.Path == path) == (best.Path == path) && m.Updated.After(best.Updated):
+			best = m
+		}
+	}
+	if best != nil {
+		best.claimed = true
+		return best, false
+	}
+	return nil, twin
+}
+
+// begin makes a mark for a new file.
+func (c *checkpoints) begin(path string) *mark {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := &mark{Path: path, claimed: true}
+	c.marks = append(c.marks, m)
+	return m
+}
+
+// release says that the file of m is not followed any more.
+func (c *checkpoints) release(m *mark) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.claimed = false
+	if m.Head == 0 { // nothing to know it by
+		c.marks = slices.DeleteFunc(c.marks, func(o *mark) bool { return o == m })
+	}
+}
+
+// left returns the marks of files that were at path and are not followed.
+func (c *checkpoints) left(path string) []*mark {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var left []*mark
+	for _, m := range c.marks {
+		if m.Path == path && !m.claimed {
+			left = append(left, m)
+		}
+	}
+	return left
+}
+
+// move says that the file of m, which begins with head, has been sent up to offset.
+func (c *checkpoints) move(m *mark, head []byte, offset int64, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.Offset == offset && m.Head == len(head) {
+		return
+	}
+	if m.Head != len(head) {
+		m.Head, m.Hash = len(head), hashOf(head)
+	}
+	m.Offset, m.Updated = offset, now
+	c.dirty = true
+}
+
+// save keeps the marks if they have changed: after a crash the file has either the old ones or these.
+func (c *checkpoints) save(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.dirty {
+		return nil
+	}
+	c.prune()
+	doc := checkpointFile{Version: 1}
+	for _, m := range c.marks {
+		if m.Head > 0 {
+			doc.Files = append(doc.Files, m)
+		}
+	}
+	value, err := json.MarshalIndent(doc, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode checkpoint at %v: %w", now, err)
+	}
+	if err = replaceFile(c.file, append(value, '\n')); err != nil {
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	c.dirty = false
+	return nil
+}
+
+func (c *checkpoints) prune() {
+	if len(c.marks) <= maxMarks {
+		return
+	}
+	slices.SortStableFunc(c.marks, func(a, b *mark) int {
+		if a.claimed != b.claimed {
+			if a.claimed {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.Updated.UnixNano(), a.Updated.UnixNano())
+	})
+	c.marks = c.marks[:maxMarks]
+}
+
+// replaceFile puts value in the place of a file, so that a crash leaves the old or the new one.
+func replaceFile(path string, value []byte) error {
+	next, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = next.Write(value)
+	if err == nil {
+		err = next.Sync()
+	}
+	if closed := next.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(next.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(next.Name()))
+	}
+	if runtime.GOOS == "windows" {
+		return nil // directories cannot be synced there
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,73 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// csvFormat makes JSON objects of rows; the first row of a file names the fields. Values stay text: csv does not know more.
+type csvFormat struct {
+	key    string
+	header []string
+}
+
+func (f *csvFormat) needsHead() bool { return true }
+
+func (f *csvFormat) record(text []byte) ([]byte, string, error) {
+	r := csv.NewReader(bytes.NewReader(text))
+	r.FieldsPerRecord = -1
+	row, err := r.Read()
+	if err != nil {
+		return nil, "", err
+	}
+	if f.header == nil {
+		return nil, "", f.begin(row)
+	}
+	if len(row) != len(f.header) {
+		return nil, "", fmt.Errorf("%d fields where the header has %d", len(row), len(f.header))
+	}
+	data := []byte{'{'}
+	key := ""
+	for i, name := range f.header {
+		if i > 0 {
+			data = append(data, ',')
+		}
+		data = append(data, quote(name)...)
+		data = append(data, ':')
+		data = append(data, quote(row[i])...)
+		if name == f.key {
+			key = row[i]
+		}
+	}
+	return append(data, '}'), key, nil
+}
+
+// begin takes the header.
+func (f *csvFormat) begin(row []string) error {
+	row[0] = string(bytes.TrimPrefix([]byte(row[0]), []byte("\xef\xbb\xbf"))) // byte order mark
+	seen := map[string]bool{}
+	for _, name := range row {
+		if seen[name] {
+			return fmt.Errorf("header names %q twice", name)
+		}
+		seen[name] = true
+	}
+	f.header = row
+	if f.key != "" && !seen[f.key] {
+		return errors.New("header has no field " + f.key + ": records get random keys")
+	}
+	return errNoRecord
+}
+
+func quote(s string) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic(fmt.Sprintf("agent: encode a string: %v", err)) // strings always can be
+	}
+	return bytes.TrimRight(b.Bytes(), "\n")
+}

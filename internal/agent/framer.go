@@ -1,0 +1,142 @@
+package agent
+
+import (
+	"bytes"
+	"regexp"
+)
+
+// framer cuts a file's bytes into lines, and joins lines that make one record: those after a start line, or within the quotes of csv.
+type framer struct {
+	start  *regexp.Regexp // of a record's first line, or nil
+	quoted bool           // a record ends where its quotes are even
+	max    int            // bytes of a record
+
+	pos       int64  // file offset of the next byte fed
+	lineStart int64  // of the line being read
+	line      []byte // the line being read, without an end yet
+	skipping  bool   // the line being read is too long
+
+	held      []byte // lines of a record that may go on
+	heldStart int64
+	holding   bool
+	overflow  bool // the held record is too long
+
+	emit    func(text []byte, end int64) // a record; text is valid during the call, end is the file offset after it
+	lines   func()                       // a complete line was read
+	tooLong func()                       // a line or record was left out
+}
+
+// reset begins at offset at of a file.
+func (f *framer) reset(at int64) {
+	f.pos, f.lineStart, f.line, f.skipping = at, at, f.line[:0], false
+	f.drop()
+}
+
+func (f *framer) drop() { f.held, f.holding, f.overflow = f.held[:0], false, false }
+
+// safe returns the offset to begin at again so that nothing that was not emitted is missed.
+func (f *framer) safe() int64 {
+	if f.holding {
+		return f.heldStart
+	}
+	return f.lineStart
+}
+
+// feed takes the next bytes of the file.
+func (f *framer) feed(p []byte) {
+	for len(p) > 0 {
+		n := bytes.IndexByte(p, '\n')
+		if n < 0 {
+			f.part(p)
+			f.pos += int64(len(p))
+			return
+		}
+		whole := p[:n]
+		f.pos += int64(n) + 1
+		p = p[n+1:]
+		if len(f.line) > 0 || f.skipping {
+			f.part(whole)
+			whole = f.line
+		}
+		f.lines()
+		switch {
+		case f.skipping || len(whole) > f.max:
+			f.tooLong()
+		default:
+			f.whole(bytes.TrimSuffix(whole, []byte{'\r'}))
+		}
+		f.line, f.skipping, f.lineStart = f.line[:0], false, f.pos
+	}
+}
+
+// part adds to the line being read.
+func (f *framer) part(p []byte) {
+	if f.skipping || len(f.line)+len(p) > f.max+1 { // one more for the carriage return
+		f.skipping, f.line = true, f.line[:0]
+		return
+	}
+	f.line = append(f.line, p...)
+}
+
+// whole takes a complete line, which ends at f.pos.
+func (f *framer) whole(text []byte) {
+	switch {
+	case f.quoted:
+		f.hold(text)
+		if bytes.Count(f.held, []byte{'"'})%2 == 0 || f.overflow {
+			f.release(f.pos)
+		}
+	case f.start != nil:
+		if f.start.Match(text) {
+			f.release(f.lineStart)
+		}
+		f.hold(text)
+	case len(text) > 0:
+		f.emit(text, f.pos)
+	}
+}
+
+func (f *framer) hold(text []byte) {
+	if !f.holding {
+		f.holding, f.heldStart = true, f.lineStart
+	} else {
+		f.held = append(f.held, '\n')
+	}
+	if len(f.held)+len(text) > f.max {
+		f.overflow = true
+	}
+	if f.overflow {
+		f.held = f.held[:0]
+		return
+	}
+	f.held = append(f.held, text...)
+}
+
+// release emits the held record, which ends at end.
+func (f *framer) release(end int64) {
+	if !f.holding {
+		return
+	}
+	text, overflow := f.held, f.overflow
+	f.holding = false
+	switch {
+	case overflow:
+		f.tooLong()
+	case len(text) > 0:
+		f.emit(text, end)
+	}
+	f.drop()
+}
+
+// finish emits what has no end, because no more will come.
+func (f *framer) finish() {
+	if len(f.line) > 0 {
+		text := bytes.TrimSuffix(f.line, []byte{'\r'})
+		f.lines()
+		f.whole(text)
+	} else if f.skipping {
+		f.tooLong()
+	}
+	f.line, f.skipping, f.lineStart = f.line[:0], false, f.pos
+	f.release(f.pos)
+}

@@ -1,0 +1,252 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+)
+
+const (
+	turnBytes = 16 << 20 // read for one lane before another gets its turn
+	readBytes = 64 << 10
+	// quiet is how long joined lines wait for another line that belongs to them.
+	quiet = time.Second
+	// copyGrace is how long a file that begins as a followed one is taken for a copy made before that one is cut.
+	copyGrace = 10 * time.Second
+)
+
+var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
+
+// lane follows one path: the file there, and those that were there before and are not done. They are read one after the other, so that the
+// records of a path leave in the order in which they were written, and there is one request under way at most.
+type lane struct {
+	agent   *Agent
+	path    string
+	fromEnd bool
+	since   time.Time // when the path was first tried
+	warned  bool      // the last attempt to open the path failed and was reported
+
+	tails []*tail // oldest first; all but perhaps the last are gone from the path
+
+	batch   []types.PutRecordsRequestEntry
+	bytes   int
+	last    int64 // file offset after the last record of batch
+	sending context.Context
+	err     error // that ended sending
+}
+
+func newLane(a *Agent, path string, fromEnd bool) *lane {
+	return &lane{agent: a, path: path, fromEnd: fromEnd, since: a.Clock.Now()}
+}
+
+// run follows the path until soft ends or nothing is there any more. Requests go on until hard ends.
+func (l *lane) run(soft, hard context.Context) error {
+	defer func() {
+		for _, t := range l.tails {
+			t.close()
+		}
+	}()
+	l.sending = hard
+	l.tails = l.leftovers()
+	ticker := l.agent.Clock.NewTicker(l.agent.cfg.Poll)
+	defer ticker.Stop()
+	for {
+		here := l.watch()
+		more, err := l.round(soft)
+		if err != nil {
+			if hard.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if !here && len(l.tails) == 0 {
+			return nil
+		}
+		if more && soft.Err() == nil {
+			continue
+		}
+		select {
+		case <-soft.Done():
+			return nil
+		case <-ticker.C():
+		}
+	}
+}
+
+// watch finds out whether another file is at the path now, and opens it. It returns false if there is none.
+func (l *lane) watch() bool {
+	info, err := os.Stat(l.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return true // not to be seen just now
+	}
+	var current *tail
+	if n := len(l.tails); n > 0 && l.tails[n-1].gone.IsZero() {
+		current = l.tails[n-1]
+	}
+	if err == nil && current != nil && os.SameFile(info, current.info) {
+		return true
+	}
+	now := l.agent.Clock.Now()
+	if current != nil {
+		current.gone = now
+	}
+	if err != nil {
+		return false
+	}
+	if !info.Mode().IsRegular() {
+		return len(l.tails) > 0
+	}
+	l.agent.mu.Lock()
+	followed := l.agent.openLocked(info)
+	l.agent.mu.Unlock()
+	if followed {
+		return true // renamed to here, and still being read under the name it had
+	}
+	t, err := l.open(l.path, l.fromEnd, now.Sub(l.since) >= copyGrace)
+	switch {
+	case err == nil:
+		l.tails = append(l.tails, t)
+		l.fromEnd, l.warned = false, false
+		l.since = now
+	case !errors.Is(err, errTwin) && !l.warned:
+		l.warned = true
+		l.agent.Logger.Warn("file not opened", "path", l.path, "error", err)
+	}
+	return true
+}
+
+// round reads and sends what there is. more means that there is more.
+func (l *lane) round(soft context.Context) (more bool, err error) {
+	for i := 0; i < len(l.tails); i++ {
+		t := l.tails[i]
+		changed, cut, err := t.refresh()
+		if err != nil {
+			l.agent.Logger.Warn("file lost", "path", l.path, "error", err)
+			l.drop(i)
+			i--
+			continue
+		}
+		done := !t.gone.IsZero() && l.agent.Clock.Now().Sub(later(t.gone, t.grew)) >= l.agent.cfg.RotateGrace
+		silent := t.framer.holding && l.agent.multiline != nil && l.agent.Clock.Now().Sub(t.grew) >= quiet
+		if !changed && !done && !silent {
+			continue
+		}
+		more, err = l.turn(soft, t, cut, done, silent)
+		if err != nil || more || soft.Err() != nil {
+			return more, err
+		}
+		switch {
+		case cut:
+			return true, l.reopen(i)
+		case done:
+			l.drop(i)
+			i--
+		}
+	}
+	return false, nil
+}
+
+// turn reads a file up to its end, or as much as one lane may at a time, and sends it.
+func (l *lane) turn(soft context.Context, t *tail, cut, done, silent bool) (more bool, err error) {
+	select {
+	case l.agent.slots <- struct{}{}:
+		defer func() { <-l.agent.slots }()
+	case <-soft.Done():
+		return false, nil
+	}
+	if !cut {
+		if more, err = l.read(soft, t); err != nil || more {
+			return more, errors.Join(err, l.flush(t))
+		}
+	}
+	switch {
+	case soft.Err() != nil:
+	case cut, done:
+		t.framer.finish()
+	case silent:
+		t.framer.release(t.framer.lineStart)
+	}
+	if err = l.flush(t); err != nil {
+		return false, err
+	}
+	l.agent.marks.move(t.mark, t.head, t.framer.safe(), l.agent.Clock.Now())
+	return false, nil
+}
+
+func (l *lane) read(soft context.Context, t *tail) (more bool, err error) {
+	buf := readBuffers.Get().(*[readBytes]byte)
+	defer readBuffers.Put(buf)
+	for read := 0; read < turnBytes; {
+		if soft.Err() != nil || l.err != nil {
+			return false, l.err
+		}
+		n, err := t.file.ReadAt(buf[:], t.framer.pos)
+		if n > 0 {
+			t.framer.feed(buf[:n])
+			t.grew = l.agent.Clock.Now()
+			read += n
+		}
+		if err != nil || n == 0 { // at the end, or not readable just now: the next round sees
+			return false, l.err
+		}
+	}
+	return true, nil
+}
+
+// reopen goes on with a file that was cut: what is in it now is another file, and its copy, if there is one, has what was not read in time.
+func (l *lane) reopen(i int) error {
+	path := l.tails[i].file.Name()
+	l.agent.Logger.Info("file was truncated", "path", path)
+	current := l.tails[i].gone.IsZero()
+	l.drop(i)
+	if !current {
+		return nil
+	}
+	l.tails = append(l.tails, l.leftovers()...)
+	l.since = l.agent.Clock.Now()
+	return nil
+}
+
+func (l *lane) drop(i int) {
+	l.tails[i].close()
+	l.tails = append(l.tails[:i], l.tails[i+1:]...)
+}
+
+// add puts a record into the batch, and sends the batch first if it would be too large.
+func (l *lane) add(t *tail, data []byte, key string, end int64) {
+	size := len(data) + len(key)
+	if len(l.batch) == l.agent.cfg.BatchRecords || l.bytes+size > l.agent.cfg.BatchBytes {
+		if err := l.flush(t); err != nil {
+			return
+		}
+	}
+	l.batch = append(l.batch, types.PutRecordsRequestEntry{Data: append([]byte(nil), data...), PartitionKey: &key})
+	l.bytes += size
+	l.last = end
+}
+
+// flush sends the batch, and moves the mark of its file when all of it is accepted.
+func (l *lane) flush(t *tail) error {
+	if len(l.batch) == 0 || l.err != nil {
+		return l.err
+	}
+	if l.err = l.agent.sender.send(l.sending, l.batch); l.err != nil {
+		return l.err
+	}
+	clear(l.batch)
+	l.batch, l.bytes = l.batch[:0], 0
+	l.agent.marks.move(t.mark, t.head, l.last, l.agent.Clock.Now())
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

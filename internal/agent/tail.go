@@ -1,0 +1,226 @@
+package agent
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// tail is one open file.
+type tail struct {
+	lane   *lane
+	file   *os.File
+	info   os.FileInfo // when it was last looked at
+	head   []byte      // its first bytes, up to headBytes
+	mark   *mark
+	framer framer
+	format format
+
+	gone time.Time // when it was seen to be at its path no more; zero = it is there
+	grew time.Time // when bytes were last read, or it was opened
+}
+
+// errTwin says that a file begins as one that is followed: perhaps its copy, which is to go on where that one was left.
+var errTwin = errors.New("begins as a file that is followed")
+
+// open opens the file at path and finds out how far it has been sent. distinct says that a file which begins like another is one of its own.
+func (l *lane) open(path string, fromEnd, distinct bool) (*tail, error) {
+	f, err := os.Open(path) //nolint:gosec // the user names the files
+	if err != nil {
+		return nil, err
+	}
+	info, head, err := look(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	m, twin := l.agent.marks.claim(path, head, info.Size())
+	if m == nil && twin && !distinct {
+		return nil, errors.Join(errTwin, f.Close())
+	}
+	at := int64(0)
+	switch {
+	case m != nil:
+		at = m.Offset
+	default:
+		m = l.agent.marks.begin(path)
+		if fromEnd {
+			at = info.Size()
+		}
+	}
+	t := &tail{lane: l, file: f, info: info, head: head, mark: m, grew: l.agent.Clock.Now()}
+	t.framer = framer{
+		start: l.agent.multiline, quoted: l.agent.cfg.Format == "csv", max: l.agent.cfg.MaxLineBytes,
+		lines: func() { l.agent.lines.Add(1) }, tooLong: t.tooLong, emit: t.emit,
+	}
+	t.begin(at)
+	l.agent.marks.move(m, head, at, t.grew)
+	l.agent.opened(t)
+	l.agent.Logger.Info("file followed", "path", path, "offset", at, "size", info.Size())
+	return t, nil
+}
+
+// look returns what a file is now, and its first bytes.
+func look(f *os.File) (os.FileInfo, []byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	head := make([]byte, headBytes)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	return info, head[:n], nil
+}
+
+// begin sets the tail to a place in its file. A format that needs it reads the file's first line from there.
+func (t *tail) begin(at int64) {
+	t.format = t.lane.agent.format()
+	t.framer.reset(at)
+	if at == 0 || !t.format.needsHead() {
+		return
+	}
+	head := framer{quoted: t.framer.quoted, max: t.framer.max, lines: func() {}, tooLong: func() {}}
+	done := false
+	head.emit = func(text []byte, _ int64) {
+		if !done {
+			done = true
+			_, _, _ = t.format.record(text) // the header was judged when the file was begun
+		}
+	}
+	buf := make([]byte, 4<<10)
+	for !done && head.pos < at {
+		n, err := t.file.ReadAt(buf, head.pos)
+		head.feed(buf[:n])
+		if err != nil || n == 0 {
+			return
+		}
+	}
+}
+
+// refresh looks whether the file has grown, or was cut and begins anew: then cut is true.
+func (t *tail) refresh() (changed, cut bool, err error) {
+	info, err := t.file.Stat()
+	if err != nil {
+		return false, false, err
+	}
+	if info.Size() == t.info.Size() && info.ModTime().Equal(t.info.ModTime()) && info.Size() == t.framer.pos {
+		return false, false, nil
+	}
+	info, head, err := look(t.file)
+	if err != nil {
+		return false, false, err
+	}
+	if info.Size() < t.framer.pos || !bytes.HasPrefix(head, t.head) {
+		return true, true, nil
+	}
+	changed = info.Size() != t.framer.pos
+	t.info, t.head = info, head
+	return changed, false, nil
+}
+
+// emit makes a record of a line and adds it to the batch.
+func (t *tail) emit(text []byte, end int64) {
+	l := t.lane
+	data, key, err := t.format.record(text)
+	switch {
+	case errors.Is(err, errNoRecord):
+		return
+	case err != nil:
+		l.agent.bad.Add(1)
+		l.agent.Logger.Warn("line left out", "path", l.path, "offset", t.framer.lineStart, "reason", err)
+		return
+	}
+	if key = clipKey(key); key == "" {
+		key = l.agent.sender.randomKey()
+	}
+	if len(data)+len(key) > maxRecordBytes {
+		t.tooLong()
+		return
+	}
+	l.add(t, data, key, end)
+}
+
+func (t *tail) tooLong() {
+	t.lane.agent.tooLong.Add(1)
+	t.lane.agent.Logger.Warn("line left out", "path", t.lane.path, "offset", t.framer.safe(), "reason", "too long",
+		"max", t.lane.agent.cfg.MaxLineBytes)
+}
+
+func (t *tail) close() {
+	t.lane.agent.closed(t)
+	if err := t.file.Close(); err != nil {
+		t.lane.agent.Logger.Warn("close file", "path", t.lane.path, "error", err)
+	}
+}
+
+func (a *Agent) opened(t *tail) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tails[t] = t.info
+	a.files.Add(1)
+}
+
+func (a *Agent) closed(t *tail) {
+	a.marks.release(t.mark)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.tails, t)
+	a.files.Add(-1)
+}
+
+// leftovers opens the files that were at the lane's path, have another name now, and were not sent to their end: those rotated while nobody
+// looked. They are looked for beside the path, by names that begin as it does.
+func (l *lane) leftovers() []*tail {
+	marks := l.agent.marks.left(l.path)
+	if len(marks) == 0 {
+		return nil
+	}
+	names, err := filepath.Glob(escapeGlob(l.path) + "?*")
+	if err != nil {
+		return nil
+	}
+	var found []*tail
+	for _, name := range names {
+		if slices.Contains(compressed, strings.ToLower(filepath.Ext(name))) || !l.unsent(name, marks) {
+			continue
+		}
+		t, err := l.open(name, false, false)
+		if err != nil {
+			continue
+		}
+		t.gone = l.agent.Clock.Now()
+		found = append(found, t)
+	}
+	slices.SortFunc(found, func(a, b *tail) int { return a.info.ModTime().Compare(b.info.ModTime()) })
+	return found
+}
+
+// unsent says that the file of a name is one of marks, nobody follows it, and there is more in it than was sent.
+func (l *lane) unsent(name string, marks []*mark) bool {
+	f, err := os.Open(name) //nolint:gosec // beside a file that the user named
+	if err != nil {
+		return false
+	}
+	info, head, err := look(f)
+	if f.Close() != nil || err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	l.agent.mu.Lock()
+	followed := l.agent.openLocked(info)
+	l.agent.mu.Unlock()
+	return !followed && slices.ContainsFunc(marks, func(m *mark) bool { return m.knows(head) && info.Size() > m.Offset })
+}
+
+// escapeGlob makes a pattern that matches path only.
+func escapeGlob(path string) string {
+	if filepath.Separator == '\\' {
+		return path // patterns have no escape there
+	}
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
