@@ -93,6 +93,13 @@ func (s *stream) got() []string {
 	return slices.Clone(s.records)
 }
 
+// seen returns the records' keys, and the members of each request.
+func (s *stream) seen() (keys []string, calls []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.keys), slices.Clone(s.calls)
+}
+
 // bench is a directory, a stream, and an agent that can be stopped and started; it runs in a synctest bubble.
 type bench struct {
 	t      *testing.T
@@ -386,8 +393,9 @@ func TestOnlyRefusedMembersAreSentAgain(t *testing.T) {
 		b.settle()
 		b.write("app.log", "6\n")
 		b.expect("1", "3", "5", "2", "4", "6")
-		if want := []int{5, 2, 2, 2, 1}; !slices.Equal(b.stream.calls, want) {
-			b.t.Fatalf("requests of %v members, want %v", b.stream.calls, want)
+		_, calls := b.stream.seen()
+		if want := []int{5, 2, 2, 2, 1}; !slices.Equal(calls, want) {
+			b.t.Fatalf("requests of %v members, want %v", calls, want)
 		}
 		b.halt()
 	})
@@ -404,9 +412,10 @@ func TestBatchesKeepTheirBounds(t *testing.T) {
 		if s := b.agent.Stats(); s.Records != 31 || s.TooLong != 2 {
 			b.t.Fatalf("%+v", s)
 		}
-		for _, n := range b.stream.calls {
+		_, calls := b.stream.seen()
+		for _, n := range calls {
 			if n > 7 {
-				b.t.Fatalf("requests of %v members", b.stream.calls)
+				b.t.Fatalf("requests of %v members", calls)
 			}
 		}
 		b.halt()
@@ -417,8 +426,9 @@ func TestBatchesKeepTheirBounds(t *testing.T) {
 		}
 		b.start()
 		b.settle()
-		if want := []int{500, 500, 200}; !slices.Equal(b.stream.calls, want) {
-			b.t.Fatalf("requests of %v members, want %v", b.stream.calls, want)
+		_, calls := b.stream.seen()
+		if want := []int{500, 500, 200}; !slices.Equal(calls, want) {
+			b.t.Fatalf("requests of %v members, want %v", calls, want)
 		}
 		b.halt()
 	})
@@ -472,8 +482,8 @@ func TestFormats(t *testing.T) {
 				b.write("app.log", row.text)
 				b.start()
 				b.expect(row.records...)
-				if !slices.Equal(b.stream.keys, row.keys) || b.agent.Stats().Bad != row.bad {
-					t.Fatalf("keys %q, %+v", b.stream.keys, b.agent.Stats())
+				if keys, _ := b.stream.seen(); !slices.Equal(keys, row.keys) || b.agent.Stats().Bad != row.bad {
+					t.Fatalf("keys %q, %+v", keys, b.agent.Stats())
 				}
 				b.halt()
 			})
@@ -499,7 +509,7 @@ func TestKeys(t *testing.T) {
 		b.write("app.log", `{"k":"`+strings.Repeat("ü", 300)+`"}`+"\n{}\n{\"k\":{}}\n")
 		b.start()
 		b.settle()
-		if k := b.stream.keys; len(k) != 3 || k[0] != strings.Repeat("ü", 256) || k[1] == "" || k[1] == k[2] {
+		if k, _ := b.stream.seen(); len(k) != 3 || k[0] != strings.Repeat("ü", 256) || k[1] == "" || k[1] == k[2] {
 			b.t.Fatalf("%q", k)
 		}
 		b.halt()
@@ -512,10 +522,10 @@ func TestStreamIsMadeIfAsked(t *testing.T) {
 		b.write("app.log", "1\n")
 		b.start()
 		b.expect("1")
+		b.halt()
 		if b.stream.shards != 3 {
 			b.t.Fatalf("%d shards", b.stream.shards)
 		}
-		b.halt()
 	})
 	inBubble(t, nil, func(b *bench) {
 		b.stream.missing = true
