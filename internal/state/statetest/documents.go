@@ -69,7 +69,11 @@ var documentCases = []testCase{
 	}},
 	{"keys outside the rules are invalid", func(h *harness) {
 		for _, key := range []state.Key{
-			{Kind: "", ID: "a"}, {Kind: "K", ID: "a"}, {Kind: "a_b", ID: "a"}, {Kind: strings.Repeat("k", 65), ID: "a"}, {Kind: "k", ID: ""},
+			{Kind: "", ID: "a"},
+			{Kind: "K", ID: "a"},
+			{Kind: "a_b", ID: "a"},
+			{Kind: strings.Repeat("k", 65), ID: "a"},
+			{Kind: "k", ID: ""},
 			{Kind: "k", ID: strings.Repeat("i", 513)},
 		} {
 			_, err := h.store.Apply(h.Context(), state.Change{Key: key, If: state.Any})
