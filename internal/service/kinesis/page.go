@@ -18,6 +18,8 @@ const (
 	guessedRecord = 2 << 10
 	// maxPooledPage bounds the text of a page that is kept for another read, in bytes.
 	maxPooledPage = 2 << 20
+	// maxDecompressing bounds how many readers decompress a batch at a time: each may need batch.DefaultMaxDecompressed.
+	maxDecompressing = 4
 	// arenaSize is how much is set aside for values at a time, when there is no better guess.
 	arenaSize = 64 << 10
 )
@@ -80,7 +82,7 @@ func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err 
 		}
 		before := p.next
 		p.reserve(min(chunk.Bytes(), p.maxBytes-p.bytes))
-		err = s.collect(v, p, chunk.Batches, end)
+		err = s.collect(ctx, v, p, chunk.Batches, end)
 		chunk.Release()
 		if err != nil {
 			return 0, err
@@ -105,7 +107,7 @@ func (s *Service) behind(p *page) int64 {
 }
 
 // collect copies the records of batches between p.next and end, as far as they fit, and moves p.next past all it has seen.
-func (s *Service) collect(v view, p *page, batches [][]byte, end stream.Offset) error {
+func (s *Service) collect(ctx context.Context, v view, p *page, batches [][]byte, end stream.Offset) error {
 	for _, b := range batches {
 		h, err := batch.Parse(b)
 		if err != nil {
@@ -125,7 +127,10 @@ func (s *Service) collect(v view, p *page, batches [][]byte, end stream.Offset) 
 			p.full, p.waiting = true, h.MaxTimestamp
 			return nil
 		}
-		if err := batch.Records(b, 0, p.add); err != nil {
+		if err := s.records(ctx, b, &h, p); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			// The producer's own bytes are no batch of records. No reader can have them; those after it can be had.
 			s.logger.Warn("batch is unreadable, readers skip it", "stream", v.Name, "shard", p.shard.index, "offset", base, "error", err)
 		}
@@ -135,6 +140,19 @@ func (s *Service) collect(v view, p *page, batches [][]byte, end stream.Offset) 
 		p.next = after
 	}
 	return nil
+}
+
+// records adds the records of one batch.
+func (s *Service) records(ctx context.Context, b []byte, h *batch.Header, p *page) error {
+	if h.Attributes.Codec() != batch.None {
+		select {
+		case s.decompressing <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		defer func() { <-s.decompressing }()
+	}
+	return batch.Records(b, batch.DefaultMaxDecompressed, p.add)
 }
 
 // reserve makes room for n bytes of values.

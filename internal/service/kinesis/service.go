@@ -52,8 +52,9 @@ type Service struct {
 
 	settings      settingsCache
 	reads         readBudget
-	puts          sync.Pool // of *putScratch
-	pages         sync.Pool // of *page
+	decompressing chan struct{} // has a token per reader who decompresses
+	puts          sync.Pool     // of *putScratch
+	pages         sync.Pool     // of *page
 	subscriptions subscriptions
 }
 
@@ -79,8 +80,11 @@ func New(ctx context.Context, config Config, deps Dependencies) (*Service, error
 		clock:  deps.Clock,
 		logger: deps.Logger,
 		sealer: sealer,
-		puts:   sync.Pool{New: func() any { return new(putScratch) }},
-		pages:  sync.Pool{New: func() any { return new(page) }},
+
+		decompressing: make(chan struct{}, maxDecompressing),
+
+		puts:  sync.Pool{New: func() any { return new(putScratch) }},
+		pages: sync.Pool{New: func() any { return new(page) }},
 	}, nil
 }
 
