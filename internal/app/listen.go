@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/freshet/freshet/internal/tlsca"
 )
 
 // listeners are a node's open addresses.
@@ -32,6 +36,46 @@ func listen(ctx context.Context, c *Config) (*listeners, error) {
 		*a.into = listener
 	}
 	return l, nil
+}
+
+// AuthorityDir returns where a data directory keeps the node's certificate authority.
+func AuthorityDir(data string) string { return filepath.Join(data, "tls") }
+
+// OpenAuthority opens the certificate authority of a node, and makes it the first time.
+func (c Config) OpenAuthority(d Deps) (*tlsca.Authority, error) {
+	c = c.withDefaults()
+	d.setDefaults()
+	hosts, err := certificateHosts(c.AWSTLS)
+	if err != nil {
+		return nil, err
+	}
+	return tlsca.Open(AuthorityDir(c.Data), hosts, d.Clock, d.Random)
+}
+
+// certificateHosts returns the names, beside this machine's local ones, that a certificate for an address must bear: its host, or where it
+// means all interfaces, each of them and the machine's name.
+func certificateHosts(address string) ([]string, error) {
+	host, _, _ := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); address == "" || host != "" && !ip.IsUnspecified() {
+		if host == "" || isLoopback(address) {
+			return nil, nil
+		}
+		return []string{host}, nil
+	}
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces for the certificate: %w", err)
+	}
+	var hosts []string
+	if name, err := os.Hostname(); err == nil {
+		hosts = append(hosts, name)
+	}
+	for _, a := range interfaces {
+		if network, ok := a.(*net.IPNet); ok {
+			hosts = append(hosts, network.IP.String())
+		}
+	}
+	return hosts, nil
 }
 
 // close closes what is open. Closing what a server has closed already is no error.

@@ -20,7 +20,9 @@ import (
 	"github.com/freshet/freshet/internal/engine"
 	"github.com/freshet/freshet/internal/protocol/aws"
 	"github.com/freshet/freshet/internal/protocol/kafka"
+	"github.com/freshet/freshet/internal/service/firehose"
 	"github.com/freshet/freshet/internal/service/kinesis"
+	"github.com/freshet/freshet/internal/vfs"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -29,6 +31,7 @@ type Deps struct {
 	Logger *slog.Logger // nil = no log
 	Clock  clock.Clock  // nil = the operating system's
 	Random io.Reader    // nil = crypto/rand
+	FS     vfs.FS       // of the log; nil = the operating system's
 	// Access, if set, is told of each request to the node's API when it has been answered. It is called from many goroutines and must
 	// not block.
 	Access func(Access)
@@ -62,6 +65,7 @@ type Node struct {
 	engine    *engine.Engine
 	kafka     *kafka.Server
 	streams   *kinesis.Service
+	delivery  *firehose.Service
 	door      *aws.FrontDoor
 	metrics   *metrics
 	observer  *observer
@@ -109,12 +113,22 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.engine, err = n.openEngine(ctx); err != nil {
 		return err
 	}
+	if n.listeners.awsTLS != nil {
+		authority, err := n.config.OpenAuthority(n.deps)
+		if err != nil {
+			return err
+		}
+		n.listeners.certificates = authority.TLS()
+	}
 	n.metrics = newMetrics(Version())
 	n.observer = newObserver(n.metrics, n.logger, n.deps.Access)
 	if n.kafka, err = n.openKafka(ctx); err != nil {
 		return err
 	}
 	if n.streams, err = n.openKinesis(ctx); err != nil {
+		return err
+	}
+	if n.delivery, err = n.openFirehose(); err != nil {
 		return err
 	}
 	if n.door, err = n.openFrontDoor(); err != nil {
@@ -157,7 +171,7 @@ func (n *Node) Run(ctx context.Context) error {
 		n.watchEngine(work, fail)
 	}()
 	n.phase.CompareAndSwap(phaseStarting, phaseServing)
-	err := n.serve(serving)
+	err := n.serve(serving, work)
 	n.phase.Store(phaseDraining)
 	fail(nil)
 	<-watched
@@ -183,8 +197,24 @@ func (n *Node) watchEngine(ctx context.Context, fail context.CancelCauseFunc) {
 	}
 }
 
-// serve runs everything that serves clients until ctx ends or one of it fails.
-func (n *Node) serve(ctx context.Context) error {
+// serve runs everything until soft ends, in two steps: first the clients' requests are let finish, then the flows write what they have
+// taken. Both end at once if one of them fails, or when hard ends.
+func (n *Node) serve(soft, hard context.Context) error {
+	group, hard := errgroup.WithContext(hard)
+	clients, stopClients := context.WithCancel(hard)
+	defer stopClients()
+	defer context.AfterFunc(soft, stopClients)()
+	flows, stopFlows := context.WithCancel(hard)
+	defer stopFlows()
+	group.Go(func() error { return n.delivery.Run(flows) })
+	group.Go(func() error {
+		defer stopFlows()
+		return n.serveClients(clients)
+	})
+	return group.Wait()
+}
+
+func (n *Node) serveClients(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.kafka.Run(ctx) })
 	group.Go(func() error { return n.streams.Run(ctx) })

@@ -7,16 +7,21 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/freshet/freshet/internal/backend/dir"
 	"github.com/freshet/freshet/internal/engine"
+	"github.com/freshet/freshet/internal/flow"
 	"github.com/freshet/freshet/internal/protocol/aws"
 	"github.com/freshet/freshet/internal/protocol/kafka"
 	"github.com/freshet/freshet/internal/protocol/kafka/wire"
+	"github.com/freshet/freshet/internal/service/firehose"
 	"github.com/freshet/freshet/internal/service/kinesis"
+	"github.com/freshet/freshet/internal/service/sts"
 )
 
 func (n *Node) openEngine(ctx context.Context) (*engine.Engine, error) {
 	return engine.Open(ctx, engine.Config{
-		Dir: n.config.Data, Clock: n.deps.Clock, Random: n.deps.Random, Logger: n.logger.With("part", "log"), TailBytes: int64(n.config.TailMemory),
+		Dir: n.config.Data, FS: n.deps.FS, Clock: n.deps.Clock, Random: n.deps.Random, Logger: n.logger.With("part", "log"),
+		TailBytes: int64(n.config.TailMemory),
 	})
 }
 
@@ -47,6 +52,23 @@ func (n *Node) openKinesis(ctx context.Context) (*kinesis.Service, error) {
 	})
 }
 
+// flowMemory bounds the records that all flows have read and not yet written.
+const flowMemory = 64 << 20
+
+// nodeName owns the leases of the flows. There is one node to a data directory, so that it finds its own leases after a restart.
+const nodeName = "node-1"
+
+func (n *Node) openFirehose() (*firehose.Service, error) {
+	objects, err := dir.New(dir.Config{Root: ObjectsDir(n.config.Data), Clock: n.deps.Clock, Random: n.deps.Random})
+	if err != nil {
+		return nil, err
+	}
+	return firehose.New(firehose.Config{Node: nodeName, DrainTimeout: n.config.DrainTimeout}, firehose.Dependencies{
+		Log: n.engine, State: n.engine.State(), Objects: objects, Clock: n.deps.Clock, Random: n.deps.Random, Budget: flow.NewBudget(flowMemory),
+		Logger: n.logger.With("part", "firehose"),
+	})
+}
+
 func (n *Node) openFrontDoor() (*aws.FrontDoor, error) {
 	auth := aws.Auth{Verify: n.config.Auth == AuthVerify, Keys: map[string]aws.Key{}}
 	for _, key := range n.config.AccessKeys {
@@ -54,7 +76,7 @@ func (n *Node) openFrontDoor() (*aws.FrontDoor, error) {
 		auth.Keys[id] = aws.Key{Secret: secret}
 	}
 	return aws.New(aws.Config{
-		Services: []aws.Service{n.streams.API()}, Auth: auth, Pages: n.pages(), Clock: n.deps.Clock, Random: n.deps.Random,
+		Services: []aws.Service{n.streams.API(), n.delivery.API(), sts.API()}, Auth: auth, Pages: n.pages(), Clock: n.deps.Clock, Random: n.deps.Random,
 		Log: n.logger.With("part", "aws"), Observe: n.observer.aws, DrainTimeout: n.config.DrainTimeout,
 	})
 }
@@ -62,6 +84,7 @@ func (n *Node) openFrontDoor() (*aws.FrontDoor, error) {
 // watchFigures registers what the parts count themselves.
 func (n *Node) watchFigures() {
 	m := n.metrics
+	m.registry.MustRegister(n.delivery)
 	stat := func(read func(engine.Stats) int64) func() float64 {
 		return func() float64 { return float64(read(n.engine.Stats(false))) }
 	}

@@ -1,0 +1,185 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestZeroConfigMeansDefaults(t *testing.T) {
+	if err := (Config{}).Validate(); err != nil {
+		t.Fatal(err)
+	}
+	c := Config{}.withDefaults()
+	if c.Kafka != "127.0.0.1:9092" || c.AWS != "127.0.0.1:4566" || c.Data != "./freshet-data" || !*c.AcceptAnyRF || !*c.AutoCreateTopics {
+		t.Fatalf("defaults %+v", c)
+	}
+	off := false
+	if c := (Config{AcceptAnyRF: &off, DrainTimeout: time.Second}).withDefaults(); *c.AcceptAnyRF || c.DrainTimeout != time.Second {
+		t.Fatalf("what is set was not kept: %+v", c)
+	}
+}
+
+func TestValidateNamesEveryWrongKey(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name   string
+		config Config
+		keys   []string
+	}{
+		{"free ports", Config{Kafka: "127.0.0.1:0", AWS: "127.0.0.1:0"}, nil},
+		{"loopback of all kinds", Config{Kafka: "localhost:9092", AWS: "[::1]:4566", AWSTLS: "127.1.2.3:4567"}, nil},
+		{"data is a file", Config{Data: file}, []string{"data"}},
+		{"no ports", Config{Kafka: "localhost", AWS: "1.2.3.4:port", AWSTLS: "x:70000"}, []string{"kafka", "aws", "aws-tls"}},
+		{"one address twice", Config{Kafka: "127.0.0.1:4566"}, []string{"aws"}},
+		{"everything exposed", Config{Kafka: ":9092", AWS: "0.0.0.0:4566", AWSTLS: "host.example:443"}, []string{"kafka", "aws", "aws-tls"}},
+		{"everything exposed on purpose", Config{Kafka: ":9092", AWS: "0.0.0.0:4566", AWSTLS: "host.example:443", Insecure: true}, nil},
+		{"exposed as it should be", Config{AWSTLS: "0.0.0.0:443", Auth: AuthVerify, AccessKeys: []string{"AKID:hunter2"}}, nil},
+		{"exposed with a signature and without TLS", Config{AWS: "0.0.0.0:443", Auth: AuthVerify, AccessKeys: []string{"AKID:hunter2"}}, []string{"aws"}},
+		{"advertised to nowhere", Config{KafkaAdvertised: "0.0.0.0:9092"}, []string{"kafka-advertised"}},
+		{"advertised without port", Config{KafkaAdvertised: "broker"}, []string{"kafka-advertised"}},
+		{"advertised", Config{KafkaAdvertised: "broker:9092"}, nil},
+		{"nobody can sign", Config{Auth: AuthVerify}, []string{"access-keys"}},
+		{"keys that are not checked", Config{AccessKeys: []string{"a:b"}}, []string{"access-keys"}},
+		{"keys that are none", Config{Auth: AuthVerify, AccessKeys: []string{"a", ":hunter2", "c:", "d:hunter2", "d:f"}}, []string{"access-keys", "access-keys", "access-keys", "access-keys"}},
+		{"unknown words", Config{Auth: "maybe", LogLevel: "loud", LogFormat: "xml"}, []string{"auth", "log-level", "log-format"}},
+		{"numbers out of bounds", Config{DefaultPartitions: -1, TailMemory: 1, DrainTimeout: -1}, []string{"default-partitions", "tail-memory", "drain-timeout"}},
+	} {
+		err := row.config.Validate()
+		var keys []string
+		for _, e := range unjoin(err) {
+			var wrong *ConfigError
+			if !errors.As(e, &wrong) || wrong.Wrong == "" || wrong.Remedy == "" {
+				t.Fatalf("%s: %#v", row.name, e)
+			}
+			keys = append(keys, wrong.Key)
+		}
+		if !slices.Equal(keys, row.keys) {
+			t.Errorf("%s: wrong are %v, want %v\n%v", row.name, keys, row.keys, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: shows a secret: %v", row.name, err)
+		}
+	}
+}
+
+func unjoin(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+func TestSizesAreReadAndWritten(t *testing.T) {
+	for text, want := range map[string]Size{
+		"0": 0, "17": 17, "17b": 17, "64MiB": 64 << 20, "64m": 64 << 20, "1 GiB": 1 << 30, "5kb": 5000, "2TB": 2e12, " 3K ": 3 << 10,
+	} {
+		var s Size
+		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
+			t.Errorf("%q is %d, %v, want %d", text, s, err, want)
+		}
+	}
+	for _, text := range []string{"", "MiB", "-1", "1.5G", "9999999999G", "1 apple"} {
+		var s Size
+		if err := s.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is %d", text, s)
+		}
+	}
+	for s, want := range map[Size]string{0: "0B", 1000: "1000B", 64 << 20: "64MiB", 3 << 30: "3GiB", 1 << 40: "1TiB", 1025 << 10: "1025KiB"} {
+		if got := s.String(); got != want {
+			t.Errorf("%d is %q, want %q", int64(s), got, want)
+		}
+	}
+}
+
+func TestFileNamesWhatIsWrong(t *testing.T) {
+	for _, row := range []struct {
+		name, text string
+		values     map[string]string
+		keys       []string
+	}{
+		{"empty", "", map[string]string{}, nil},
+		{"comments", "# nothing\n", map[string]string{}, nil},
+		{"values", "data: /x\npprof: true\ntail-memory: 1GiB\naccess-keys: [a:b, 'c:d']\n", map[string]string{"data": "/x", "pprof": "true", "tail-memory": "1GiB", "access-keys": "a:b,c:d"}, nil},
+		{"unknown names", "date: x\nkafka: y\nport: 1\n", nil, []string{"date", "port"}},
+		{"nested", "kafka: {port: 1}\n", nil, []string{"kafka"}},
+		{"nested list", "access-keys: [[a]]\n", nil, []string{"access-keys"}},
+		{"not YAML", "\t:", nil, []string{"config"}},
+		{"no map", "- a\n", nil, []string{"config"}},
+		{"twice", "data: a\ndata: b\n", nil, []string{"config"}},
+	} {
+		path := filepath.Join(t.TempDir(), "freshet.yaml")
+		if err := os.WriteFile(path, []byte(row.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		values, err := ReadFile(path)
+		var keys []string
+		for _, e := range unjoin(err) {
+			var wrong *ConfigError
+			if !errors.As(e, &wrong) {
+				t.Fatalf("%s: %v", row.name, e)
+			}
+			keys = append(keys, wrong.Key)
+		}
+		if !slices.Equal(keys, row.keys) {
+			t.Errorf("%s: wrong are %v, want %v: %v", row.name, keys, row.keys, err)
+		}
+		if err != nil {
+			continue
+		}
+		for name, want := range row.values {
+			if values[name] != want || len(values) != len(row.values) {
+				t.Errorf("%s: values %v, want %v", row.name, values, row.values)
+			}
+		}
+	}
+	if _, err := ReadFile(filepath.Join(t.TempDir(), "missing")); err == nil {
+		t.Error("a missing file is no error")
+	}
+}
+
+func TestNamesAreOneForFlagEnvironmentAndFile(t *testing.T) {
+	names := Names()
+	if !slices.Contains(names, "aws-tls") || slices.Contains(names, "") {
+		t.Fatalf("names %v", names)
+	}
+	if got := Environment("aws-tls"); got != "FRESHET_AWS_TLS" {
+		t.Fatal(got)
+	}
+}
+
+func TestWelcomeCanBePasted(t *testing.T) {
+	a := Addresses{Kafka: "0.0.0.0:9092", AWS: "http://[::]:4566", AWSTLS: "https://127.0.0.1:4567", Data: "/d", Objects: "/it's/objects"}
+	text := a.Welcome()
+	for _, want := range []string{
+		"export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n", "kcat -L -b 127.0.0.1:9092\n", `ls '/it'\''s/objects'`, "https://127.0.0.1:4567",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+func TestCertificatesBearTheirAddress(t *testing.T) {
+	for address, want := range map[string]string{"": "[]", "127.0.0.1:1": "[]", "localhost:1": "[]", "10.1.2.3:1": "[10.1.2.3]", "node.example:1": "[node.example]"} {
+		hosts, err := certificateHosts(address)
+		if got := "[" + strings.Join(hosts, " ") + "]"; err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", address, got, err, want)
+		}
+	}
+	for _, all := range []string{":1", "0.0.0.0:1", "[::]:1"} {
+		if hosts, err := certificateHosts(all); err != nil || !slices.Contains(hosts, "127.0.0.1") {
+			t.Errorf("%s: %v, %v", all, hosts, err)
+		}
+	}
+}

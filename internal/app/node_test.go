@@ -1,0 +1,302 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/freshet/freshet/internal/app"
+	"github.com/freshet/freshet/internal/vfs"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// running is a node that serves until stop, which may be called twice.
+type running struct {
+	*app.Node
+	stop func() error
+}
+
+// start runs a node on free ports. Unless a test stops it, its stop must succeed.
+func start(t *testing.T, c app.Config, d app.Deps) running {
+	t.Helper()
+	c.Kafka, c.AWS = "127.0.0.1:0", "127.0.0.1:0"
+	if c.Data == "" {
+		c.Data = t.TempDir()
+	}
+	node, err := app.Start(t.Context(), c, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- node.Run(ctx) }()
+	r := running{node, sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})}
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return r
+}
+
+func kafkaClient(t *testing.T, n running) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(n.Addresses().Kafka), kgo.AllowAutoTopicCreation(), kgo.RetryTimeout(10*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+func kinesisClient(n running) *kinesis.Client {
+	return kinesis.New(kinesis.Options{
+		Region: "eu-west-1", BaseEndpoint: aws.String(n.Addresses().AWS), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "hunter2", ""),
+		HTTPClient:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+	})
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(body)
+}
+
+func TestNodeTellsOfEachRequest(t *testing.T) {
+	accesses := make(chan app.Access, 1000)
+	node := start(t, app.Config{}, app.Deps{Access: func(a app.Access) { accesses <- a }})
+	if err := kafkaClient(t, node).ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte("v")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kinesisClient(node).DescribeStream(t.Context(), &kinesis.DescribeStreamInput{StreamName: aws.String("none")}); err == nil {
+		t.Fatal("described a stream that is not there")
+	}
+	if err := node.stop(); err != nil {
+		t.Fatal(err)
+	}
+	close(accesses)
+	seen := map[string]app.Access{}
+	for a := range accesses {
+		seen[a.Protocol+" "+a.Operation+" "+a.Status] = a
+	}
+	for _, want := range []string{"kafka Produce ok", "aws kinesis:DescribeStream ResourceNotFoundException"} {
+		a, ok := seen[want]
+		if !ok || a.Time.IsZero() || a.BytesIn == 0 || a.BytesOut == 0 || a.Latency <= 0 || a.Agent == "" || !strings.HasPrefix(a.Client, "127.0.0.1:") {
+			t.Errorf("%s: %+v", want, a)
+		}
+	}
+	line, err := json.Marshal(seen["kafka Produce ok"])
+	if err != nil || !strings.Contains(string(line), `"operation":"Produce"`) {
+		t.Errorf("as JSON: %s, %v", line, err)
+	}
+}
+
+func TestNodeAnswersOperators(t *testing.T) {
+	node := start(t, app.Config{Pprof: true}, app.Deps{})
+	if _, err := kinesisClient(node).ListStreams(t.Context(), &kinesis.ListStreamsInput{}); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"/healthz": "ok", "/readyz": "ok", "/debug/pprof/cmdline": "app.test",
+		"/metrics": `freshet_aws_requests_total{operation="ListStreams",service="kinesis",status="ok"} 1`,
+	} {
+		if status, body := get(t, node.Addresses().AWS+path); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d without %q: %s", path, status, want, body)
+		}
+	}
+	plain := start(t, app.Config{}, app.Deps{})
+	if status, body := get(t, plain.Addresses().AWS+"/debug/pprof/"); status == http.StatusOK {
+		t.Errorf("profiles are served without request: %s", body)
+	}
+}
+
+func TestNodeVerifiesSignaturesIfAsked(t *testing.T) {
+	for key, allowed := range map[string]bool{"AKID:hunter2": true, "AKID:other": false, "OTHER:hunter2": false} {
+		node := start(t, app.Config{Auth: app.AuthVerify, AccessKeys: []string{key}}, app.Deps{})
+		_, err := kinesisClient(node).ListStreams(t.Context(), &kinesis.ListStreamsInput{})
+		if (err == nil) != allowed {
+			t.Errorf("with %s: %v", key, err)
+		}
+	}
+}
+
+func TestStartRefusesATakenAddress(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, err = app.Start(t.Context(), app.Config{Data: t.TempDir(), Kafka: "127.0.0.1:0", AWS: taken.Addr().String()}, app.Deps{})
+	var wrong *app.ConfigError
+	if !errors.As(err, &wrong) || wrong.Key != "aws" {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestStartRefusesATakenDirectory(t *testing.T) {
+	node := start(t, app.Config{}, app.Deps{})
+	_, err := app.Start(t.Context(), app.Config{Data: node.Addresses().Data, Kafka: "127.0.0.1:0", AWS: "127.0.0.1:0"}, app.Deps{})
+	if !errors.Is(err, vfs.ErrLocked) {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestStartRefusesAWrongConfiguration(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	_, err := app.Start(t.Context(), app.Config{Data: data, Kafka: "0.0.0.0:0"}, app.Deps{})
+	var wrong *app.ConfigError
+	if !errors.As(err, &wrong) {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("something was made before the refusal: %v", err)
+	}
+}
+
+func TestNodeEndsWhenTheLogFails(t *testing.T) {
+	var broken atomic.Bool
+	failing := vfs.Fault(vfs.NewMem(), func(c *vfs.Call) error {
+		if broken.Load() && c.Op == vfs.OpSync {
+			return errors.New("the disk is gone")
+		}
+		return nil
+	})
+	c := app.Config{Data: t.TempDir(), Kafka: "127.0.0.1:0", AWS: "127.0.0.1:0"}
+	node, err := app.Start(t.Context(), c, app.Deps{FS: failing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- node.Run(context.WithoutCancel(t.Context())) }()
+	broken.Store(true)
+	client, err := kgo.NewClient(kgo.SeedBrokers(node.Addresses().Kafka), kgo.AllowAutoTopicCreation(), kgo.RetryTimeout(time.Second), kgo.RecordRetries(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := client.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte("v")}).FirstErr(); err == nil {
+		t.Error("a record was acknowledged without a disk")
+	}
+	select {
+	case err := <-ended:
+		var storage *app.StorageError
+		if !errors.As(err, &storage) || !strings.Contains(err.Error(), "the disk is gone") {
+			t.Fatalf("node ended with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the node goes on without a disk")
+	}
+}
+
+func TestNodeStartsAndStopsAgain(t *testing.T) {
+	data := t.TempDir()
+	for i := range 5 {
+		node := start(t, app.Config{Data: data}, app.Deps{})
+		client := kafkaClient(t, node)
+		if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+		if err := node.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNodeStopsUnderWaitingClients(t *testing.T) {
+	node := start(t, app.Config{}, app.Deps{})
+	client := kafkaClient(t, node)
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte("v")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(node.Addresses().Kafka), kgo.ConsumeTopics("t"), kgo.FetchMaxWait(time.Minute),
+		kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer consumer.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if fetches := consumer.PollFetches(ctx); fetches.Err() != nil {
+		t.Fatal(fetches.Err())
+	}
+	subscribe(ctx, t, node)
+	began := time.Now()
+	if err := node.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Fatalf("stopping took %s", took)
+	}
+}
+
+// subscribe opens a SubscribeToShard and reads its events until the node ends it.
+func subscribe(ctx context.Context, t *testing.T, node running) {
+	t.Helper()
+	client := kinesisClient(node)
+	described, err := client.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamName: aws.String("t")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := client.RegisterStreamConsumer(ctx, &kinesis.RegisterStreamConsumerInput{
+		ConsumerName: aws.String("c"), StreamARN: described.StreamDescriptionSummary.StreamARN,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subscription, err := client.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{
+		ConsumerARN: consumer.Consumer.ConsumerARN, ShardId: aws.String("shardId-000000000000"),
+		StartingPosition: &types.StartingPosition{Type: types.ShardIteratorTypeTrimHorizon},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := subscription.GetStream().Events()
+	first, open := (<-events).(*types.SubscribeToShardEventStreamMemberSubscribeToShardEvent)
+	if !open || len(first.Value.Records) != 1 {
+		t.Fatalf("first event %+v", first)
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		for range events {
+		}
+	}()
+	t.Cleanup(func() {
+		<-drained
+		_ = subscription.GetStream().Close() // it has ended
+	})
+}
