@@ -25,6 +25,10 @@ func main() {
 // cli is the command line.
 type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run a node in the foreground (the default)."`
+	Agent   agentCmd   `cmd:"" help:"Follow files into a stream of a node or of AWS."`
+	Ls      lsCmd      `cmd:"" help:"List delivered objects."`
+	Cat     catCmd     `cmd:"" help:"Write delivered objects to standard output."`
+	Ca      caCmd      `cmd:"" help:"Print where the certificate is that clients of --aws-tls must trust."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/freshet/freshet/internal/agent"
+	"github.com/freshet/freshet/internal/app"
+	"github.com/freshet/freshet/internal/clock"
+)
+
+// agentCmd follows files into a stream of any Kinesis endpoint.
+type agentCmd struct {
+	Files      []string `arg:"" placeholder:"FILE" help:"Files to follow, or patterns in quotes; rotation and truncation are understood."`
+	Stream     string   `name:"stream" required:"" placeholder:"NAME" help:"Stream to put the records into."`
+	Create     int32    `name:"create" placeholder:"SHARDS" help:"Make the stream with so many shards if there is none."`
+	Format     string   `name:"format" enum:"line,json,csv,apache" default:"line" help:"What a line is: line (as it stands), json, csv or apache (the last two become JSON)."`
+	Key        string   `name:"key" placeholder:"FIELD" help:"Field whose value is the partition key; none = a random key for each record."`
+	Multiline  string   `name:"multiline" placeholder:"REGEXP" help:"What a record's first line matches: other lines belong to the record before."`
+	FromEnd    bool     `name:"from-end" help:"Begin files that are already there at their end."`
+	Checkpoint string   `name:"checkpoint" placeholder:"FILE" help:"File that remembers how far each file was sent (./freshet-agent-NAME.checkpoint)."`
+
+	Endpoint string `name:"endpoint" placeholder:"URL" help:"Endpoint of the Kinesis API, or aws for AWS's own (AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, else the local node's)."`
+	Region   string `name:"region" placeholder:"REGION" help:"AWS region (AWS_REGION, the shared configuration, else us-east-1)."`
+}
+
+const (
+	ownEndpoint   = "aws" // AWS's own, by region
+	defaultRegion = "us-east-1"
+)
+
+func (c *agentCmd) Run(t *terminal) error {
+	if c.Checkpoint == "" {
+		c.Checkpoint = "freshet-agent-" + c.Stream + ".checkpoint"
+	}
+	client, err := c.client(t.ctx)
+	if err != nil {
+		return err
+	}
+	var seed [16]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return fmt.Errorf("draw seed: %w", err)
+	}
+	logger := slog.New(slog.NewTextHandler(t.stderr, nil))
+	a, err := agent.New(agent.Config{
+		Files: c.Files, Stream: c.Stream, Checkpoint: c.Checkpoint, FromEnd: c.FromEnd, Format: c.Format, Key: c.Key, Multiline: c.Multiline,
+		Create: c.Create,
+	}, agent.Deps{
+		Client: client, Clock: clock.Real(), Logger: logger,
+		Random: mathrand.New(mathrand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:]))),
+	})
+	if err != nil {
+		return &usageError{err}
+	}
+	began := time.Now()
+	err = a.Run(t.ctx)
+	s := a.Stats()
+	fmt.Fprintf(t.stderr, "%d lines read, %d records (%s) sent to %s in %s; %d lines not understood, %d too long, %d sent again\n",
+		s.Lines, s.Records, byteCount(s.Bytes), c.Stream, time.Since(began).Round(time.Millisecond), s.Bad, s.TooLong, s.Retried)
+	return err
+}
+
+// client returns the SDK's client, as the environment and shared configuration say. Where neither names an endpoint it is the local node's,
+// which takes any credentials.
+func (c *agentCmd) client(ctx context.Context) (*kinesis.Client, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithDefaultRegion(defaultRegion))
+	if err != nil {
+		return nil, fmt.Errorf("load AWS configuration: %w", err)
+	}
+	if c.Region != "" {
+		cfg.Region = c.Region
+	}
+	if c.Endpoint == "" && os.Getenv("AWS_ENDPOINT_URL") == "" && os.Getenv("AWS_ENDPOINT_URL_KINESIS") == "" {
+		c.Endpoint = "http://" + app.Defaults().AWS
+	}
+	if c.Endpoint == ownEndpoint {
+		return kinesis.NewFromConfig(cfg), nil
+	}
+	if os.Getenv("AWS_ACCESS_KEY_ID") == "" && os.Getenv("AWS_PROFILE") == "" {
+		cfg.Credentials = credentials.NewStaticCredentialsProvider("any", "any", "")
+	}
+	return kinesis.NewFromConfig(cfg, func(o *kinesis.Options) {
+		if c.Endpoint != "" {
+			o.BaseEndpoint = aws.String(c.Endpoint)
+		}
+	}), nil
+}
+
+// byteCount writes a number of bytes for humans.
+func byteCount(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, prefix := float64(n)/unit, 0
+	for ; value >= unit && prefix < len(prefixes)-1; prefix++ {
+		value /= unit
+	}
+	return fmt.Sprintf("%.1f %ciB", value, prefixes[prefix])
+}
+
+const prefixes = "KMGTPE"

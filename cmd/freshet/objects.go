@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/freshet/freshet/internal/app"
+	"github.com/freshet/freshet/internal/backend/dir"
+	"github.com/freshet/freshet/internal/object"
+	"github.com/klauspost/compress/gzip"
+)
+
+// objectsIn names the data directory whose objects a verb reads; the node may run or not.
+type objectsIn struct {
+	Data string `name:"data" placeholder:"DIR" default:"${data}" help:"Data directory."`
+}
+
+func (o *objectsIn) open() (object.Store, error) {
+	return dir.New(dir.Config{Root: app.ObjectsDir(o.Data)})
+}
+
+// splitName splits BUCKET/KEY or s3://BUCKET/KEY.
+func splitName(s string) (bucket, key string) {
+	bucket, key, _ = strings.Cut(strings.TrimPrefix(s, "s3://"), "/")
+	return bucket, key
+}
+
+// lsCmd lists buckets, or the objects of one.
+type lsCmd struct {
+	objectsIn
+	Name string `arg:"" optional:"" placeholder:"BUCKET/PREFIX" help:"Bucket, and beginning of the keys to list; none lists the buckets."`
+	JSON bool   `name:"json" help:"Print one JSON object per line."`
+}
+
+// listed is one line of ls --json.
+type listed struct {
+	Bucket   string     `json:"bucket"`
+	Key      string     `json:"key,omitempty"`
+	Bytes    *int64     `json:"bytes,omitempty"`
+	Modified *time.Time `json:"modified,omitempty"`
+}
+
+func (c *lsCmd) Run(t *terminal) error {
+	store, err := c.open()
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	show := func(l listed) error {
+		if c.JSON {
+			return json.NewEncoder(t.stdout).Encode(l)
+		}
+		if l.Bytes == nil {
+			_, err := fmt.Fprintf(table, "%s/\n", l.Bucket)
+			return err
+		}
+		_, err := fmt.Fprintf(table, "%d\t%s\t  %s/%s\n", *l.Bytes, l.Modified.Local().Format(time.DateTime), l.Bucket, l.Key)
+		return err
+	}
+	if c.Name == "" {
+		err = listBuckets(t.ctx, store, show)
+	} else {
+		err = listObjects(t.ctx, store, c.Name, show)
+	}
+	if err != nil {
+		return err
+	}
+	return table.Flush()
+}
+
+func listBuckets(ctx context.Context, store object.Store, show func(listed) error) error {
+	buckets, err := store.Buckets(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range buckets {
+		if err := show(listed{Bucket: b}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func listObjects(ctx context.Context, store object.Store, name string, show func(listed) error) error {
+	bucket, prefix := splitName(name)
+	query := object.Query{Prefix: prefix}
+	for {
+		page, err := store.List(ctx, bucket, query)
+		if err != nil {
+			return err
+		}
+		for _, o := range page.Objects {
+			if err := show(listed{Bucket: o.Bucket, Key: o.Key, Bytes: &o.Size, Modified: &o.Modified}); err != nil {
+				return err
+			}
+			query.After = o.Key
+		}
+		if !page.More {
+			return nil
+		}
+	}
+}
+
+// catCmd writes objects to standard output, one after the other.
+type catCmd struct {
+	objectsIn
+	Names      []string `arg:"" placeholder:"BUCKET/KEY" help:"Objects to write to standard output, one after the other."`
+	Decompress bool     `name:"decompress" short:"z" help:"Decompress what is in gzip form; the rest is written as it is."`
+}
+
+func (c *catCmd) Run(t *terminal) error {
+	store, err := c.open()
+	if err != nil {
+		return err
+	}
+	for _, name := range c.Names {
+		if err := c.write(t, store, name); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (c *catCmd) write(t *terminal, store object.Store, name string) (err error) {
+	bucket, key := splitName(name)
+	from, _, err := store.Get(t.ctx, object.Name{Bucket: bucket, Key: key}, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := from.Close(); err == nil {
+			err = closed
+		}
+	}()
+	var r io.Reader = from
+	if c.Decompress {
+		if r, err = gunzip(from); err != nil {
+			return err
+		}
+	}
+	_, err = io.Copy(t.stdout, r)
+	return err
+}
+
+// gunzip decompresses r, also of several gzip members in a row, if it begins as gzip does.
+func gunzip(from io.Reader) (io.Reader, error) {
+	r := bufio.NewReader(from)
+	if magic, err := r.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
+		return r, nil // too short to be gzip, or something else
+	}
+	return gzip.NewReader(r)
+}
