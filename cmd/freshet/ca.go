@@ -11,7 +11,7 @@ import (
 
 // caCmd shows the certificate authority that signs for --aws-tls, and makes it the first time.
 type caCmd struct {
-	Data   string `name:"data" placeholder:"DIR" default:"${data}" help:"Data directory."`
+	Data   string `name:"data" default:"${data}" help:"Data directory."`
 	Export bool   `name:"export" help:"Print the certificate itself, in PEM."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 }

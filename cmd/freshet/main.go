@@ -69,15 +69,9 @@ func execute(args []string, t *terminal) (err error) {
 		}
 	}()
 	var c cli
-	settings := &settingsFile{}
-	parser, err := kong.New(&c,
-		kong.Name("freshet"), kong.Description("Kafka and Kinesis on one durable log, in one process."),
-		kong.Writers(t.stdout, t.stderr), kong.Exit(func(int) { panic(errHelp) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 140}), kong.UsageOnError(),
-		kong.PostBuild(bindEnvironment), kong.Resolvers(settings), defaultsForHelp(),
-	)
+	parser, settings, err := newParser(&c, t)
 	if err != nil {
-		return fmt.Errorf("command line: %w", err)
+		return err
 	}
 	parsed, err := parser.Parse(args)
 	if settings.err != nil {
@@ -87,6 +81,20 @@ func execute(args []string, t *terminal) (err error) {
 		return &usageError{err}
 	}
 	return parsed.Run(t)
+}
+
+func newParser(c *cli, t *terminal) (*kong.Kong, *settingsFile, error) {
+	settings := &settingsFile{}
+	parser, err := kong.New(c,
+		kong.Name("freshet"), kong.Description("Kafka and Kinesis on one durable log, in one process."),
+		kong.Writers(t.stdout, t.stderr), kong.Exit(func(int) { panic(errHelp) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 140}),
+		kong.PostBuild(bindEnvironment), kong.Resolvers(settings), defaultsForHelp(),
+	)
+	if err != nil {
+		return nil, nil, fmt.Errorf("command line: %w", err)
+	}
+	return parser, settings, nil
 }
 
 func defaultsForHelp() kong.Vars {

@@ -18,7 +18,7 @@ import (
 
 // objectsIn names the data directory whose objects a verb reads; the node may run or not.
 type objectsIn struct {
-	Data string `name:"data" placeholder:"DIR" default:"${data}" help:"Data directory."`
+	Data string `name:"data" default:"${data}" help:"Data directory."`
 }
 
 func (o *objectsIn) open() (object.Store, error) {

@@ -11,25 +11,25 @@ import (
 // Config is everything a user can say about a node. Each field has one name, in its tag: the flag --name, the environment variable
 // FRESHET_NAME and the key in the configuration file. The zero value of each field means its default.
 type Config struct {
-	Data            string `name:"data" placeholder:"DIR" default:"${data}" help:"Directory of everything the node keeps; made if it is not there."`
-	Kafka           string `name:"kafka" placeholder:"HOST:PORT" default:"${kafka}" help:"Address for Kafka clients."`
+	Data            string `name:"data" default:"${data}" help:"Directory of everything the node keeps; made if it is not there."`
+	Kafka           string `name:"kafka" default:"${kafka}" help:"Address for Kafka clients."`
 	KafkaAdvertised string `name:"kafka-advertised" placeholder:"HOST:PORT" help:"Address that Kafka clients are told to connect to, where it is not the one listened on."`
-	AWS             string `name:"aws" placeholder:"HOST:PORT" default:"${aws}" help:"Address for AWS clients, metrics and health (HTTP)."`
+	AWS             string `name:"aws" default:"${aws}" help:"Address for AWS clients, metrics and health (HTTP)."`
 	AWSTLS          string `name:"aws-tls" placeholder:"HOST:PORT" help:"A second address for the same over TLS, with a certificate of the node's own authority (see 'freshet ca')."`
 	Insecure        bool   `name:"insecure" help:"Allow addresses other than loopback without authentication and TLS."`
 
-	Auth       string   `name:"auth" placeholder:"MODE" default:"${auth}" help:"Signatures of AWS requests: off (any well-formed credentials) or verify (only the access keys)."`
+	Auth       string   `name:"auth" default:"${auth}" help:"Signatures of AWS requests: off (any well-formed credentials) or verify (only the access keys)."`
 	AccessKeys []string `name:"access-keys" placeholder:"ID:SECRET" help:"Access keys for --auth verify."`
 
 	AcceptAnyRF       *bool `name:"accept-any-rf" negatable:"" help:"Create topics that ask for several replicas with one, and say so in the log (on unless --no-accept-any-rf)."`
 	AutoCreateTopics  *bool `name:"auto-create-topics" negatable:"" help:"Create the topics that Kafka clients ask for (on unless --no-auto-create-topics)."`
-	DefaultPartitions int   `name:"default-partitions" placeholder:"N" default:"${partitions}" help:"Partitions of topics created without a number."`
+	DefaultPartitions int   `name:"default-partitions" default:"${partitions}" help:"Partitions of topics created without a number."`
 
-	TailMemory   Size          `name:"tail-memory" placeholder:"SIZE" default:"${tail}" help:"Memory for the newest records of all streams."`
-	DrainTimeout time.Duration `name:"drain-timeout" placeholder:"TIME" default:"${drain}" help:"How long requests in progress have to finish when the node is stopped."`
+	TailMemory   Size          `name:"tail-memory" default:"${tail}" help:"Memory for the newest records of all streams."`
+	DrainTimeout time.Duration `name:"drain-timeout" default:"${drain}" help:"How long requests in progress have to finish when the node is stopped."`
 
-	LogLevel  string `name:"log-level" placeholder:"LEVEL" default:"${level}" help:"Least important messages logged: debug, info, warn or error."`
-	LogFormat string `name:"log-format" placeholder:"FORMAT" default:"${format}" help:"Form of the log on standard error: text or json."`
+	LogLevel  string `name:"log-level" default:"${level}" help:"Least important messages logged: debug, info, warn or error."`
+	LogFormat string `name:"log-format" default:"${format}" help:"Form of the log on standard error: text or json."`
 	Pprof     bool   `name:"pprof" help:"Serve /debug/pprof/ on the AWS addresses."`
 }
 
