@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/bits"
+	"strconv"
 )
 
 // sequence is what a sequence number says. Its layout is the one of real Kinesis, version 2, which KCL and KPL take apart; 47 hexadecimal
@@ -69,38 +70,40 @@ func parseSequence(text string) (sequence, error) {
 	}, nil
 }
 
-// decimalStep is the largest power of ten in 64 bits, and decimalDigits its zeros.
+// Numbers are printed and read in groups of 18 digits: twice decimalStep still fits 64 bits.
 const (
-	decimalStep   = 10_000_000_000_000_000_000
-	decimalDigits = 19
+	decimalStep   = 1_000_000_000_000_000_000
+	decimalDigits = 18
 )
 
 // appendDecimal prints a number of three words, lowest first. By hand, because math/big allocates and this runs once per record.
 func appendDecimal(dst []byte, w [3]uint64) []byte {
-	var groups [4]uint64 // of 19 digits, lowest first
+	var groups [4]uint64 // of 18 digits, lowest first
 	n := 0
-	for w != [3]uint64{} {
+	for top := len(w) - 1; top >= 0; {
+		if w[top] == 0 {
+			top--
+			continue
+		}
 		var r uint64
-		w[2], r = w[2]/decimalStep, w[2]%decimalStep
-		w[1], r = bits.Div64(r, w[1], decimalStep)
-		w[0], r = bits.Div64(r, w[0], decimalStep)
+		for i := top; i >= 0; i-- {
+			w[i], r = bits.Div64(r, w[i], decimalStep)
+		}
 		groups[n] = r
 		n++
 	}
 	if n == 0 {
 		return append(dst, '0')
 	}
-	var buf [4 * decimalDigits]byte
-	at := len(buf)
-	for i := range n {
-		v := groups[i]
-		for digit := 0; digit < decimalDigits && (v > 0 || i < n-1); digit++ {
-			at--
-			buf[at] = byte('0' + v%10)
-			v /= 10
-		}
+	dst = strconv.AppendUint(dst, groups[n-1], 10)
+	for i := n - 2; i >= 0; i-- {
+		// A 1 in front keeps the group's zeros; it is printed over the digit before, which is then put back.
+		at := len(dst) - 1
+		digit := dst[at]
+		dst = strconv.AppendUint(dst[:at], groups[i]+decimalStep, 10)
+		dst[at] = digit
 	}
-	return append(dst, buf[at:]...)
+	return dst
 }
 
 // parseDecimal reads a number of up to three words in the form 0 or [1-9][0-9]*, lowest word first.
