@@ -2,7 +2,6 @@ package hostile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,8 +13,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/tests/process"
 )
 
@@ -59,12 +60,14 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newFullWriter(ctx, t, node)
-	defer w.client.Close()
 
-	refused := w.until(ctx, func(err error) bool { return err != nil })
-	t.Logf("Kafka refuses after %d records: %v", w.acked, refused)
-	if errors.Is(refused, context.DeadlineExceeded) || errors.Is(refused, kgo.ErrRecordTimeout) {
-		t.Errorf("a write was left waiting instead of refused: %v", refused)
+	for w.produce(t) == 0 {
+		w.acked++
+	}
+	code := w.produce(t)
+	t.Logf("Kafka refuses after %d records: %v", w.acked, kerr.ErrorForCode(code))
+	if err := kerr.TypedErrorForCode(code); err == nil || !err.Retriable {
+		t.Errorf("refused with code %d, which does not tell a producer to try again", code)
 	}
 	err := w.put(ctx)
 	if err == nil {
@@ -77,9 +80,12 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.until(ctx, func(err error) bool { return err == nil }); err != nil {
-		t.Fatalf("writes do not come back with the space: %v", err)
+	for w.produce(t) != 0 {
+		if ctx.Err() != nil {
+			t.Fatal("writes do not come back with the space")
+		}
 	}
+	w.acked++
 	if err := w.put(ctx); err != nil {
 		t.Errorf("PutRecord, after space came back: %v", err)
 	}
@@ -105,46 +111,44 @@ func fill(t *testing.T, path string, n int) {
 	}
 }
 
-// fullWriter writes large records that do not compress, one at a time, with a client that does not retry.
+// fullWriter writes large records that do not compress, one at a time, and sees each answer: a producer of a library would hide refusals behind retries.
 type fullWriter struct {
-	node   *process.Node
-	client *kgo.Client
-	value  []byte
-	acked  int
+	node  *process.Node
+	value []byte
+	batch []byte
+	acked int
 }
 
 const fullTopic = "full"
 
 func newFullWriter(ctx context.Context, t *testing.T, node *process.Node) *fullWriter {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(node.Kafka), kgo.DefaultProduceTopic(fullTopic), kgo.RecordRetries(0),
-		kgo.DisableIdempotentWrite(), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordDeliveryTimeout(20*time.Second))
+	client, err := kgo.NewClient(kgo.SeedBrokers(node.Kafka))
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := kadm.NewClient(client)
+	defer client.Close()
 	for _, topic := range []string{fullTopic, fullTopic + "-stream"} {
-		if _, err := admin.CreateTopic(ctx, 1, 1, nil, topic); err != nil {
+		if _, err := kadm.NewClient(client).CreateTopic(ctx, 1, 1, nil, topic); err != nil {
 			t.Fatal(err)
 		}
 	}
 	value := make([]byte, 900_000)
 	source := rand.NewChaCha8([32]byte{1})
 	_, _ = source.Read(value) // never fails
-	return &fullWriter{node: node, client: client, value: value}
+	var b batch.Builder
+	b.Add(time.Now().UnixMilli(), nil, value)
+	return &fullWriter{node: node, value: value, batch: b.Finish(batch.NoProducer)}
 }
 
-// until writes until enough says so of a result, and returns that result.
-func (w *fullWriter) until(ctx context.Context, enough func(error) bool) error {
-	for {
-		err := w.client.ProduceSync(ctx, &kgo.Record{Value: w.value}).FirstErr()
-		if err == nil {
-			w.acked++
-		}
-		if enough(err) || ctx.Err() != nil {
-			return err
-		}
+// produce writes one record and returns the error code.
+func (w *fullWriter) produce(t *testing.T) int16 {
+	t.Helper()
+	code, err := produceRaw(w.node, fullTopic, w.batch)
+	if err != nil {
+		t.Fatalf("a produce request was not answered: %v", err)
 	}
+	return code
 }
 
 func (w *fullWriter) put(ctx context.Context) error {

@@ -438,20 +438,10 @@ func decompressionBomb(t *testing.T, node *process.Node, _ *rand.Rand) {
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, "bomb"); err != nil {
 		t.Fatal(err)
 	}
-	produce := kmsg.NewPtrProduceRequest()
-	produce.Acks, produce.TimeoutMillis = -1, 5000
-	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: "bomb", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: bomb(500 << 20)}}}}
-	produce.SetVersion(9)
-	brokers, err := kadm.NewClient(client).ListBrokers(t.Context())
+	code, err := produceRaw(node, "bomb", bomb(500<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Straight to the one broker, with the batch as it is.
-	response, err := client.Broker(int(brokers[0].NodeID)).Request(t.Context(), produce)
-	if err != nil {
-		t.Fatal(err)
-	}
-	code := response.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
 	t.Logf("the bomb was answered with code %d", code)
 	if code != 0 {
 		return // refused at the door, which is allowed too

@@ -5,6 +5,7 @@ package hostile
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -21,13 +22,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/tests/process"
 )
 
 const (
-	// maxResident is what the node may hold in memory during any attack: the promise for 1,000 shards and connections.
-	maxResident = 400 << 20
+	// maxResident is what the node may hold in memory during any attack: its bounds on requests being read or served (256 MiB of Kafka's, AWS's beside
+	// them) and on the tail, and the collector's share on top. The attacks send several times as much.
+	maxResident = 640 << 20
 	// maxWait is how long the bystander may wait for any answer while an attack goes on.
 	maxWait = 5 * time.Second
 	// endsWithin is how soon an attacked connection must be closed or answered.
@@ -179,6 +182,46 @@ func attack(address string, payload []byte) ([]byte, error) {
 		return answer, fmt.Errorf("%d bytes were neither answered nor refused within %s", len(payload), endsWithin)
 	}
 	return answer, nil // a reset is an end
+}
+
+// produceRaw sends one record batch as it is, by topic name, and returns the partition's error code.
+func produceRaw(node *process.Node, topic string, recordBatch []byte) (int16, error) {
+	produce := kmsg.NewPtrProduceRequest()
+	produce.Acks, produce.TimeoutMillis = -1, 5000
+	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: topic, Partitions: []kmsg.ProduceRequestTopicPartition{{Records: recordBatch}}}}
+	const version = 8 // the last without tags, so that the answer's header is its correlation id alone
+	answer, err := exchange(node.Kafka, frame(produce, version))
+	if err != nil {
+		return 0, err
+	}
+	response := kmsg.NewPtrProduceResponse()
+	response.SetVersion(version)
+	if err := response.ReadFrom(answer[4:]); err != nil {
+		return 0, fmt.Errorf("answer to produce: %w", err)
+	}
+	return response.Topics[0].Partitions[0].ErrorCode, nil
+}
+
+// exchange sends one frame and returns the answer's, without its length.
+func exchange(address string, request []byte) ([]byte, error) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(endsWithin)); err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
+	}
+	var length [4]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return nil, fmt.Errorf("no answer: %w", err)
+	}
+	answer := make([]byte, binary.BigEndian.Uint32(length[:]))
+	_, err = io.ReadFull(conn, answer)
+	return answer, err
 }
 
 // readFirst asks GetRecords for the first records of a stream's first shard, and returns how many came.
