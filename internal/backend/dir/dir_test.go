@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,6 +25,10 @@ func newStore(t testing.TB, root string, f files) *Store {
 	}
 	return s
 }
+
+var testContext = context.Background()
+
+var lake = func(key string) object.Name { return object.Name{Bucket: "lake", Key: key} }
 
 func TestContract(t *testing.T) {
 	objecttest.Run(t, func(t *testing.T) object.Store { return newStore(t, filepath.Join(t.TempDir(), "objects"), nil) })
@@ -89,212 +91,6 @@ func FuzzComponents(f *testing.F) {
 			t.Fatalf("%q is at %q", key, path)
 		}
 	})
-}
-
-// faulty counts operations and fails from the n-th on, or only the n-th.
-type faulty struct {
-	disk
-	fail  int
-	dead  bool // all after the n-th fail, too: the process is gone
-	count int
-	trace []string
-}
-
-var errInjected = errors.New("injected fault")
-
-func (f *faulty) step(op, path string) error {
-	f.trace = append(f.trace, op+" "+path)
-	n := f.count
-	f.count++
-	if n == f.fail || f.dead && n > f.fail && f.fail >= 0 {
-		return fmt.Errorf("%s %s: %w", op, path, errInjected)
-	}
-	return nil
-}
-
-func (f *faulty) Create(path string) (file, error) {
-	if err := f.step("create", path); err != nil {
-		return nil, err
-	}
-	inner, err := f.disk.Create(path)
-	return &faultyFile{inner, f, path}, err
-}
-
-func (f *faulty) Mkdir(path string) error {
-	return errors.Join(f.step("mkdir", path), f.unlessFailed(func() error { return f.disk.Mkdir(path) }))
-}
-
-func (f *faulty) Rename(from, to string) error {
-	return errors.Join(f.step("rename", to), f.unlessFailed(func() error { return f.disk.Rename(from, to) }))
-}
-
-func (f *faulty) Remove(path string) error {
-	return errors.Join(f.step("remove", path), f.unlessFailed(func() error { return f.disk.Remove(path) }))
-}
-
-func (f *faulty) SyncDir(path string) error {
-	return errors.Join(f.step("syncdir", path), f.unlessFailed(func() error { return f.disk.SyncDir(path) }))
-}
-
-// unlessFailed runs an operation unless the step just counted was made to fail.
-func (f *faulty) unlessFailed(op func() error) error {
-	if n := f.count - 1; n == f.fail || f.dead && n > f.fail && f.fail >= 0 {
-		return nil
-	}
-	return op()
-}
-
-type faultyFile struct {
-	file
-	fs   *faulty
-	path string
-}
-
-func (f *faultyFile) Write(p []byte) (int, error) {
-	if err := f.fs.step("write", f.path); err != nil {
-		n, _ := f.file.Write(p[:len(p)/2]) // a torn write
-		return n, err
-	}
-	return f.file.Write(p)
-}
-
-func (f *faultyFile) Sync() error {
-	if err := f.fs.step("sync", f.path); err != nil {
-		return err
-	}
-	return f.file.Sync()
-}
-
-var testContext = context.Background()
-
-var lake = func(key string) object.Name { return object.Name{Bucket: "lake", Key: key} }
-
-// workload replaces, nests, deletes and uploads, stopping at the first error; it returns what must be there and what may be.
-func workload(s *Store) (sure map[string]string, doubt string, err error) {
-	sure = map[string]string{}
-	big := strings.Repeat("x", 300<<10)
-	put := func(key, data string) func() error {
-		return func() error {
-			w, err := s.Create(testContext, lake(key))
-			if err != nil {
-				return err
-			}
-			defer w.Abort()
-			if _, err := io.WriteString(w, data); err != nil {
-				return err
-			}
-			_, err = w.Commit(testContext)
-			return err
-		}
-	}
-	upload := func(key string) func() error {
-		return func() error {
-			id, err := s.StartUpload(testContext, lake(key))
-			if err != nil {
-				return err
-			}
-			part, err := s.PutPart(testContext, lake(key), id, 1, strings.NewReader(big))
-			if err != nil {
-				return err
-			}
-			_, err = s.CompleteUpload(testContext, lake(key), id, []object.Part{part})
-			return err
-		}
-	}
-	for _, step := range []struct {
-		key, data string
-		run       func() error
-	}{
-		{"a", "1", put("a", "1")},
-		{"a", "2", put("a", "2")},
-		{"a/b", "3", put("a/b", "3")},
-		{"a", "4", put("a", "4")},
-		{"d/e/f", strings.Repeat("5", 200<<10), put("d/e/f", strings.Repeat("5", 200<<10))},
-		{"d/e/f", "", func() error { return s.Delete(testContext, lake("d/e/f")) }},
-		{"u", big, upload("u")},
-	} {
-		if err := step.run(); err != nil {
-			return sure, step.key, err
-		}
-		sure[step.key] = step.data
-		if step.data == "" {
-			delete(sure, step.key)
-		}
-	}
-	return sure, "", nil
-}
-
-func TestEveryFaultLeavesWholeObjects(t *testing.T) {
-	for _, dead := range []bool{false, true} {
-		for n := 0; ; n++ {
-			root := filepath.Join(t.TempDir(), "objects")
-			f := &faulty{fail: n, dead: dead}
-			sure, doubt, err := workload(newStore(t, root, f))
-			if err != nil && !errors.Is(err, errInjected) {
-				t.Fatalf("fault %d: %v", n, err)
-			}
-			checkAfterFault(t, root, n, sure, doubt)
-			if f.count <= n {
-				if err != nil {
-					t.Fatalf("without a fault: %v", err)
-				}
-				t.Logf("%d operations failed one by one, dead afterwards: %v", n, dead)
-				break
-			}
-		}
-	}
-}
-
-func checkAfterFault(t *testing.T, root string, n int, sure map[string]string, doubt string) {
-	t.Helper()
-	s := newStore(t, root, nil)
-	possible := map[string][]string{"a": {"1", "2", "4"}, "a/b": {"3"}, "d/e/f": {strings.Repeat("5", 200<<10)}, "u": {strings.Repeat("x", 300<<10)}}
-	listed := objecttest.Keys(t, s, "lake", object.Query{})
-	for key, data := range sure {
-		if key == doubt {
-			continue
-		}
-		if !slices.Contains(listed, key) {
-			t.Fatalf("fault %d: %q is not listed", n, key)
-		}
-		if got := objecttest.Get(t, s, lake(key)); string(got) != data {
-			t.Fatalf("fault %d: %q holds %d bytes, not the %d committed", n, key, len(got), len(data))
-		}
-	}
-	for _, key := range listed {
-		if _, ok := sure[key]; !ok && key != doubt {
-			t.Fatalf("fault %d: %q is listed but was never or no more there", n, key)
-		}
-		if got := objecttest.Get(t, s, lake(key)); !slices.Contains(possible[key], string(got)) {
-			t.Fatalf("fault %d: %q holds %d bytes that nobody wrote as a whole", n, key, len(got))
-		}
-	}
-	objecttest.Put(t, s, lake("after"), []byte("works again"))
-	if stale, err := os.ReadDir(filepath.Join(root, ".staging")); err != nil || len(stale) != 0 {
-		t.Fatalf("fault %d: staging holds %v, %v", n, stale, err)
-	}
-}
-
-func TestCommitSyncsBeforeAndAfterTheRename(t *testing.T) {
-	root := filepath.Join(t.TempDir(), "objects")
-	f := &faulty{fail: -1}
-	s := newStore(t, root, f)
-	objecttest.Put(t, s, lake("warm"), nil) // makes the root and the staging directory
-	f.trace = nil
-	objecttest.Put(t, s, lake("x/y/z"), []byte("data"))
-	var short []string
-	for _, step := range f.trace {
-		op, path, _ := strings.Cut(step, " ")
-		rel, _ := filepath.Rel(root, path)
-		short = append(short, op+" "+filepath.ToSlash(rel))
-	}
-	want := []string{
-		"create .staging/2", "write .staging/2", "sync .staging/2", "mkdir lake/x", "mkdir lake/x/y", "rename lake/x/y/z",
-		"syncdir lake/x/y", "syncdir lake/x", "syncdir lake",
-	}
-	if !slices.Equal(short, want) {
-		t.Errorf("a commit does\n%q, want\n%q", short, want)
-	}
 }
 
 // folding is a file system that takes names for equal if they differ only in case, as macOS and Windows do.

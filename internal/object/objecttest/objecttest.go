@@ -247,6 +247,9 @@ func testKeys(t *testing.T, s object.Store) {
 		if _, err := s.Stat(t.Context(), name(key)); !errors.Is(err, object.ErrNotFound) {
 			t.Errorf("%q after delete: %v", key, err)
 		}
+		if i%8 != 0 && i != len(hostile)-1 {
+			continue // listing keys of a thousand segments takes its time
+		}
 		if left := Keys(t, s, bucket, object.Query{}); len(left) != len(hostile)-i-1 {
 			t.Fatalf("after deleting %q %d keys are left, want %d", key, len(left), len(hostile)-i-1)
 		}
