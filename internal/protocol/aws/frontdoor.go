@@ -191,6 +191,7 @@ func (f *FrontDoor) Operations() []string {
 
 // ServeHTTP answers one request.
 func (f *FrontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	reached(r)
 	if f.config.Pages != nil && !isCall(r) {
 		if page, pattern := f.config.Pages.Handler(r); pattern != "" {
 			page.ServeHTTP(w, r)

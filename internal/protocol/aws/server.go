@@ -32,7 +32,7 @@ func (f *FrontDoor) Serve(ctx context.Context, plain, secure net.Listener, certi
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for server, listener := range servers {
-		listener := netutil.LimitListener(listener, f.config.MaxConnections)
+		listener := watchedListener{netutil.LimitListener(listener, f.config.MaxConnections), f.config.Log}
 		group.Go(func() error {
 			serve := server.Serve
 			if server.TLSConfig != nil {
@@ -89,6 +89,7 @@ func (f *FrontDoor) server(certificates *tls.Config) *http.Server {
 		ReadHeaderTimeout: f.config.BodyTimeout,
 		IdleTimeout:       f.config.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(f.config.Log.Handler(), slog.LevelDebug),
+		ConnContext:       withConnection,
+		ErrorLog:          slog.NewLogLogger(f.config.Log.Handler(), slog.LevelInfo), // failed TLS handshakes, mostly
 	}
 }

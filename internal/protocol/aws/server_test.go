@@ -9,10 +9,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -247,7 +250,11 @@ func TestClientsThatDoNotReadAreCutOff(t *testing.T) {
 }
 
 func TestSlowAndBrokenRequestsAreCutOff(t *testing.T) {
-	s := start(t, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
+	log := new(logBuffer)
+	s := start(t, func(c *Config) {
+		c.BodyTimeout = 50 * time.Millisecond
+		c.Log = slog.New(slog.NewTextHandler(log, nil))
+	})
 	head := "POST / HTTP/1.1\r\nHost: h\r\nX-Amz-Target: Kinesis_20131202.CreateStream\r\nContent-Type: application/x-amz-json-1.1\r\n"
 	for name, wire := range map[string]string{
 		"half a header": "POST / HTTP/1.1\r\nHost",
@@ -273,8 +280,32 @@ func TestSlowAndBrokenRequestsAreCutOff(t *testing.T) {
 			if name == "huge length" && !bytes.HasPrefix(answer, []byte("HTTP/1.1 413 ")) || strings.Contains(string(answer), " 200 ") {
 				t.Errorf("%.100s", answer)
 			}
+			// The client may see the end before the server logs it.
+			for deadline := time.Now().Add(5 * time.Second); !log.contains("peer=" + conn.LocalAddr().String()); runtime.Gosched() {
+				if time.Now().After(deadline) {
+					t.Fatal("no line in the log names the peer")
+				}
+			}
 		})
 	}
+}
+
+// logBuffer is a log that may be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) contains(s string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Contains(b.text.Bytes(), []byte(s))
 }
 
 func TestConnectionsOutliveRequests(t *testing.T) {
