@@ -64,7 +64,7 @@ type Limits struct {
 
 // The defaults of a Config.
 const (
-	DefaultLease    = 10 * time.Second
+	DefaultLease    = 30 * time.Second
 	DefaultDiscover = 5 * time.Second
 	DefaultBytes    = 5 << 20
 )
