@@ -23,6 +23,8 @@ type Conn struct {
 	direct  Frame  // answers the reading goroutine writes itself
 	vectors net.Buffers
 
+	holds atomic.Pointer[Budget] // where the frame being read has its memory from
+
 	phase atomic.Int32 // what the reading goroutine does, for checkStall
 	since atomic.Int64 // tick of the last progress in it
 	wrote atomic.Int64 // tick of the last progress in writing; 0 = nobody writes
@@ -91,7 +93,7 @@ func (c *Conn) serve() error {
 
 // memory is what a frame occupies.
 type memory struct {
-	budget *Budget // nil: none, it fitted the input buffer
+	budget *Budget // nil: none, it fits the input buffer
 	bytes  int64
 	buf    *[]byte
 }
@@ -165,6 +167,7 @@ func (c *Conn) read() (*Request, memory, error) {
 		mem.release(true)
 		return nil, memory{}, fmt.Errorf("connection ended within a frame of %d bytes: %w", n, err)
 	}
+	c.holds.Store(nil)
 	c.progress(serving)
 	r, err := parseHeader(*mem.buf, c.server.cfg.Handler.Flexible, c.keepClient)
 	if err != nil {
@@ -177,14 +180,15 @@ func (c *Conn) read() (*Request, memory, error) {
 
 // take waits for memory for a frame of n bytes.
 func (c *Conn) take(n int) (memory, error) {
-	mem := memory{budget: c.server.small, bytes: int64(n)}
-	if n > largeFrame {
-		mem.budget = c.server.large
+	if 4+n <= inBuffer {
+		return memory{buf: buffer(n)}, nil
 	}
+	mem := memory{budget: c.server.budget(n), bytes: int64(n)}
 	c.progress(serving)
 	if err := mem.budget.Take(c.ctx, mem.bytes); err != nil {
 		return memory{}, err
 	}
+	c.holds.Store(mem.budget)
 	c.progress(reading)
 	mem.buf = buffer(n)
 	return mem, nil
@@ -257,7 +261,8 @@ func (c *Conn) checkStall(now int64) {
 			c.finish()
 		}
 	case reading:
-		if quiet > stall || quiet > pressureStall && (c.server.small.Contended() || c.server.large.Contended()) {
+		held := c.holds.Load()
+		if quiet > stall || quiet > pressureStall && held != nil && held.Contended() {
 			c.shut(fmt.Errorf("no bytes for %d s within a frame", quiet))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -13,9 +14,8 @@ import (
 // Server accepts connections and serves them until Run's context ends.
 type Server struct {
 	cfg    Config
-	small  *Budget // for frames of up to largeFrame bytes
-	large  *Budget // for those beyond, so that they cannot take the others' memory
-	arrays *Budget // for what Request.Decode allocates
+	frames [len(frameClasses)]*Budget // by the size of the frame
+	arrays *Budget                    // for what Request.Decode allocates
 	ticks  atomic.Int64
 	served sync.WaitGroup // one per connection
 
@@ -23,8 +23,12 @@ type Server struct {
 	conns map[*Conn]struct{} // guarded by mu
 }
 
-// largeFrame is the size beyond which a frame takes its memory from a budget of its own.
-const largeFrame = 1 << 20
+// frameClasses are sizes up to which frames share a budget, with its part of all memory for frames. So clients whose large frames stall do
+// not take the memory of those with small ones. Frames that fit the input buffer need none: their number bounds them.
+var frameClasses = [...]struct {
+	bytes int
+	part  int64 // of MaxInFlightBytes, one in
+}{{64 << 10, 4}, {1 << 20, 4}, {math.MaxInt, 2}}
 
 // tick is how often the server looks for connections that are idle or stalled; timeouts are exact to one tick.
 const tick = time.Second
@@ -35,21 +39,31 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("wire: a listener and a handler are needed")
 	}
 	cfg.setDefaults()
-	large := max(int64(cfg.MaxRequestBytes), cfg.MaxInFlightBytes/2)
-	return &Server{
-		cfg:    cfg,
-		large:  NewBudget(large),
-		small:  NewBudget(max(cfg.MaxInFlightBytes-large, 16*largeFrame)),
-		arrays: NewBudget(maxDecodedTotal),
-		conns:  map[*Conn]struct{}{},
-	}, nil
+	s := &Server{cfg: cfg, arrays: NewBudget(maxDecodedTotal), conns: map[*Conn]struct{}{}}
+	for i, class := range frameClasses {
+		s.frames[i] = NewBudget(max(cfg.MaxInFlightBytes/class.part, int64(min(class.bytes, cfg.MaxRequestBytes))))
+	}
+	return s, nil
+}
+
+// budget returns where a frame of n bytes takes its memory from.
+func (s *Server) budget(n int) *Budget {
+	for i, class := range frameClasses {
+		if n <= class.bytes {
+			return s.frames[i]
+		}
+	}
+	panic("wire: the last class has all frames")
 }
 
 // Connections returns how many connections are open, and how many bytes of memory their requests hold.
 func (s *Server) Connections() (open int, inFlight int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns), s.small.Used() + s.large.Used() + s.arrays.Used()
+	for _, b := range s.frames {
+		inFlight += b.Used()
+	}
+	return len(s.conns), inFlight + s.arrays.Used()
 }
 
 // Run accepts and serves until ctx ends; then it takes no more, lets served requests finish for DrainTimeout, and closes what is left. It

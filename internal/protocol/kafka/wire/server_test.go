@@ -250,7 +250,7 @@ func TestPendingAnswersAreBounded(t *testing.T) {
 func TestLargeFramesPass(t *testing.T) {
 	f := serve(t)
 	c := f.dial(t)
-	for _, size := range []int{inBuffer - 20, inBuffer - 14, inBuffer, inBuffer + 1, 100_000, largeFrame + 1, 20 << 20} {
+	for _, size := range []int{inBuffer - 20, inBuffer - 14, inBuffer, inBuffer + 1, 100_000, 1<<20 + 1, 20 << 20} {
 		body := strings.Repeat("x", size)
 		go func() { _, _ = c.Write(request(keyEcho, 0, int32(size), body)) }()
 		expect(t, c, int32(size), body)
@@ -393,7 +393,7 @@ func TestFramesWaitForMemory(t *testing.T) {
 	write(t, small, request(keyEcho, 0, 2, strings.Repeat("y", 500_000)))
 	expect(t, small, 2, strings.Repeat("y", 500_000)) // small frames have memory of their own
 	go func() { _, _ = large.Write(frame) }()
-	eventually(t, "the large one waits", func() bool { return f.server.large.Contended() })
+	eventually(t, "the large one waits", func() bool { return f.server.budget(6 << 20).Contended() })
 	eventually(t, "the hog is closed for it", func() bool {
 		f.clock.Advance(tick)
 		return strings.Contains(f.log.String(), "no bytes for")
