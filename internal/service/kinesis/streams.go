@@ -2,7 +2,6 @@ package kinesis
 
 import (
 	"context"
-	"encoding/base32"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -214,8 +213,9 @@ func (s *Service) describeStreamSummary(ctx context.Context, call *aws.Call, in 
 		return nil, failure(call, v.Name, err)
 	}
 	summary := v.summary(call)
+	// No StreamId: SDKs that are told one make the host name of their next calls out of it, and leave a custom endpoint for AWS's own.
 	described := &api.StreamDescriptionSummary{
-		StreamName: summary.StreamName, StreamARN: summary.StreamARN, StreamId: new(publicStreamID(v.ID)), StreamStatus: summary.StreamStatus,
+		StreamName: summary.StreamName, StreamARN: summary.StreamARN, StreamStatus: summary.StreamStatus,
 		StreamModeDetails: summary.StreamModeDetails, RetentionPeriodHours: new(v.retentionHours()), StreamCreationTimestamp: &v.Created,
 		EnhancedMonitoring: noMetrics(), EncryptionType: new(api.EncryptionTypeNone),
 		OpenShardCount: new(int32(len(v.shards.open))), ConsumerCount: new(int32(len(consumers))),
@@ -226,12 +226,6 @@ func (s *Service) describeStreamSummary(ctx context.Context, call *aws.Call, in 
 		described.WarmThroughput = &api.WarmThroughputObject{TargetMiBps: &warm, CurrentMiBps: &warm}
 	}
 	return &api.DescribeStreamSummaryOutput{StreamDescriptionSummary: described}, nil
-}
-
-// publicStreamID is the StreamId of a stream, [a-z0-9]{20}-[a-z0-9]{3}: AWS reserves it for future use and nothing here reads it.
-func publicStreamID(id stream.ID) string {
-	text := base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").EncodeToString(id[:])
-	return text[:20] + "-" + text[20:23]
 }
 
 func (v view) summary(call *aws.Call) api.StreamSummary {

@@ -44,6 +44,9 @@ func TestCreateStream(t *testing.T) {
 			}
 			must(r, r.createStream, &test.in)
 			d := must(r, r.describeStreamSummary, &api.DescribeStreamSummaryInput{StreamName: new("s")}).StreamDescriptionSummary
+			if d.StreamId != nil {
+				t.Errorf("StreamId is %s: it leads SDKs away from this endpoint", *d.StreamId)
+			}
 			got := fmt.Sprintf("%s %d %dh %dKiB %s", *d.StreamModeDetails.StreamMode, *d.OpenShardCount, *d.RetentionPeriodHours, *d.MaxRecordSizeInKiB, *d.RecordDistributionStrategy)
 			if got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
