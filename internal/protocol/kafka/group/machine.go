@@ -103,7 +103,7 @@ type Reply struct {
 
 // Event is worth a log line.
 type Event struct {
-	What   string // "rebalance begins", "generation complete", "member removed", "group empty", ...
+	What   string // "rebalance begins", "generation complete", "member removed", "becomes empty", ...
 	Member string // the member it is about, or ""
 	Reason string
 }

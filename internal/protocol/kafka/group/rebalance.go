@@ -120,7 +120,7 @@ func (m *Machine) becomeEmpty(now time.Time) {
 	m.protocol, m.leader = "", ""
 	m.enter(Empty, now)
 	m.dirty = true
-	m.event("group empty", "", fmt.Sprintf("after generation %d", m.generation-1))
+	m.event("becomes empty", "", fmt.Sprintf("after generation %d", m.generation-1))
 }
 
 func (m *Machine) electLeader() {
