@@ -26,6 +26,7 @@ func main() {
 type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run a node in the foreground (the default)."`
 	Agent   agentCmd   `cmd:"" help:"Follow files into a stream of a node or of AWS."`
+	Demo    demoCmd    `cmd:"" help:"Run a node on this machine's own events, and show them moving."`
 	Ls      lsCmd      `cmd:"" help:"List delivered objects."`
 	Cat     catCmd     `cmd:"" help:"Write delivered objects to standard output."`
 	Ca      caCmd      `cmd:"" help:"Print where the certificate is that clients of --aws-tls must trust."`

@@ -1,0 +1,15 @@
+package main
+
+import "github.com/freshet/freshet/internal/demo"
+
+// demoCmd runs a node with real events flowing through it, and shows them.
+type demoCmd struct {
+	nodeSettings
+}
+
+func (c *demoCmd) Run(t *terminal) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	return demo.Run(t.ctx, demo.Config{Node: c.Config, Out: t.stdout})
+}
