@@ -16,6 +16,7 @@ type watchedListener struct {
 	log *slog.Logger
 }
 
+// Accept waits for a connection and watches it.
 func (l watchedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -32,6 +33,7 @@ type watchedConn struct {
 	closed   atomic.Bool
 }
 
+// Read notes that something was received.
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.received.Load() {
@@ -40,6 +42,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close logs a connection that was of no use.
 func (c *watchedConn) Close() error {
 	// Connections without a byte are how others look whether we are there.
 	if !c.closed.Swap(true) && c.received.Load() && !c.served.Load() {

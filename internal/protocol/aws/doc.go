@@ -39,3 +39,5 @@
 // The types to know are Service, Operation, Call, Error and Ledger; FrontDoor is the server. The package refuses to know what any operation
 // means, and keeps no state between requests beyond its counters.
 package aws
+
+//go:generate go run github.com/freshet/freshet/tools/awsgen -out model

@@ -23,6 +23,7 @@ func Errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+// Error returns code and message, for logs.
 func (e *Error) Error() string {
 	if e.Message == "" {
 		return e.Code

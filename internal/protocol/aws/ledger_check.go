@@ -74,6 +74,7 @@ func (l Ledger) lines(s Service) (lines []Line, missing []string) {
 	return lines, missing
 }
 
+// String returns the word that docs/fidelity.md uses.
 func (l Level) String() string {
 	switch l {
 	case LevelEnforced:
