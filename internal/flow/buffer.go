@@ -16,7 +16,8 @@ type buffer struct {
 	records int
 	bytes   int64
 	oldest  int64     // smallest timestamp, in milliseconds
-	opened  time.Time // when the first record began to wait
+	began   time.Time // when the first record was read
+	opened  time.Time // when it began to wait: began, or earlier if that was in another session
 }
 
 func (b *buffer) empty() bool { return b.records == 0 }
@@ -37,12 +38,16 @@ func (b *buffer) from(shard stream.Shard, at stream.Offset) {
 	}
 }
 
-// add takes a record in.
-func (b *buffer) add(r *Record, h *batch.Header) {
-	if b.empty() {
-		b.oldest = r.Timestamp
+// add takes a record in. One whose producer gave it no timestamp counts as arrived now, in milliseconds.
+func (b *buffer) add(r *Record, h *batch.Header, now int64) {
+	at := r.Timestamp
+	if at < 0 {
+		at = now
 	}
-	b.oldest = min(b.oldest, r.Timestamp)
+	if b.empty() {
+		b.oldest = at
+	}
+	b.oldest = min(b.oldest, at)
 	b.records++
 	b.bytes += int64(len(r.Value))
 	in := b.ranges[r.Shard]

@@ -175,6 +175,48 @@ func TestBatchesEndAtTheFirstLimit(t *testing.T) {
 	}
 }
 
+// endless is a log that grows by one record, and by one second, with each read.
+type endless struct {
+	stream.Log
+	grow func()
+}
+
+func (e endless) Read(ctx context.Context, shard stream.Shard, from stream.Offset, maxBytes int) (stream.Chunk, error) {
+	defer e.grow()
+	return e.Log.Read(ctx, shard, from, maxBytes)
+}
+
+func TestAgeEndsABatchThatNeverReachesTheEnd(t *testing.T) {
+	for _, age := range []time.Duration{0, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, 1)
+			log := b.log
+			grow := func() {
+				time.Sleep(time.Second)
+				b.log = log
+				b.send(0, 1)
+			}
+			b.send(0, 1)
+			b.log = endless{log, grow}
+			c := b.config()
+			c.Limits = flow.Limits{Bytes: 1 << 20, Age: age}
+			took := make(chan time.Duration, 100)
+			began := time.Now()
+			sink := &flowtest.Sink{Before: func(context.Context, int, *flow.Batch) error {
+				took <- time.Since(began)
+				return nil
+			}}
+			end := start(t.Context(), b.flow(c, sink))
+			if d := <-took; d > age+5*time.Second {
+				t.Errorf("age %s: first written after %s", age, d)
+			}
+			if err := end(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestOneBatchTakesAllShardsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 3)
@@ -438,6 +480,31 @@ func TestRecordsThatCannotBeReadAreCountedAndLeftOut(t *testing.T) {
 		b.expect(sink.Values(), b.sent)
 		if s := b.status(f); s.Damaged == 0 {
 			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestRecordsWithoutTimestampCountAsArrivedWhenRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 1)
+		var err error
+		if b.source, err = b.log.Create(t.Context(), stream.Spec{Name: "created", Shards: 1}); err != nil {
+			t.Fatal(err)
+		}
+		var w batch.Builder
+		w.Add(-1, nil, []byte("timeless"))
+		b.append(0, w.Finish(batch.NoProducer))
+		began := time.Now()
+		var oldest time.Time
+		c := b.config()
+		c.Delivered = func(_ context.Context, batch *flow.Batch) { oldest = batch.Oldest }
+		end := start(t.Context(), b.flow(c, &flowtest.Sink{}))
+		time.Sleep(time.Minute)
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		if !oldest.Equal(began) {
+			t.Errorf("oldest is %s, want %s", oldest, began)
 		}
 	})
 }

@@ -176,10 +176,14 @@ func (s *session) wait(ctx context.Context, age clock.Timer, discover clock.Tick
 	return nil
 }
 
-// fill measures what the shards have, one piece of each in turn, until the buffer is full or the end of all is reached.
+// fill measures what the shards have, one piece of each in turn, until the buffer is full or the end of all is reached. Where records come as fast
+// as they are read there is no end: then it stops when the buffer has been open for its age.
 func (s *session) fill(ctx context.Context) error {
 	s.enqueueMoved()
-	for len(s.ready) > 0 && !s.buffer.full(s.config.Limits) && !s.stopping() {
+	for turn := len(s.ready); len(s.ready) > 0 && !s.buffer.full(s.config.Limits) && !s.stopping(); turn-- {
+		if turn <= 0 && !s.buffer.empty() && s.deps.Clock.Now().Sub(s.buffer.began) >= s.config.Limits.Age {
+			return nil
+		}
 		i := s.ready[0]
 		s.ready = s.ready[1:]
 		end, err := s.measure(ctx, &s.shards[i])
@@ -207,10 +211,10 @@ func (s *session) enqueueMoved() {
 
 // measure takes one piece of a shard into the buffer, up to the record that fills it, and says whether that was the shard's end.
 func (s *session) measure(ctx context.Context, sh *shard) (end bool, err error) {
-	wasEmpty, lost := s.buffer.empty(), s.lost
+	wasEmpty, lost, now := s.buffer.empty(), s.lost, s.deps.Clock.Now().UnixMilli()
 	s.buffer.from(sh.address, sh.read)
 	next, end, err := s.source.read(ctx, sh.address, sh.read, math.MaxInt64, func(r *Record, h *batch.Header) error {
-		s.buffer.add(r, h)
+		s.buffer.add(r, h, now)
 		if s.buffer.full(s.config.Limits) {
 			return errEnough
 		}
@@ -237,7 +241,7 @@ func (s *session) measure(ctx context.Context, sh *shard) (end bool, err error) 
 // to say so, but never so long that it was due before the session began.
 func (s *session) open() {
 	now := s.deps.Clock.Now()
-	s.buffer.opened = now
+	s.buffer.began, s.buffer.opened = now, now
 	if s.fresh {
 		s.fresh = false
 		if since := time.UnixMilli(s.buffer.oldest); since.Before(now) {
