@@ -98,7 +98,7 @@ func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err 
 
 // step returns how many bytes to read for what the page still takes: a guess for records, whose sizes are not known.
 func (p *page) step() int {
-	return min(readStep, p.maxBytes-p.bytes+batchOverhead, max((p.maxRecords-len(p.records))*guessedRecord, minReadStep))
+	return min(readStep, max(p.maxBytes-p.bytes, 0)+batchOverhead, max((p.maxRecords-len(p.records))*guessedRecord, minReadStep))
 }
 
 // behind is the age of the record that comes next, at least 1: a reader that is behind by less than the clock shows is still behind.

@@ -420,3 +420,24 @@ func TestPutToSmallTopic(t *testing.T) {
 		t.Errorf("the log ends at %d, %v", bounds.End, err)
 	}
 }
+
+// A record may be larger than its page; then it is alone in it.
+func TestRecordLargerThanItsPage(t *testing.T) {
+	r := newRig(t)
+	r.create("s", 1)
+	for i := range 3 {
+		r.put("s", "k", strings.Repeat("x", 200<<10)+fmt.Sprint(i))
+	}
+	v, err := r.find(t.Context(), r.call, "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := r.newPage(&v.shards.all[0], 0, 10, 1000)
+	for i := range 3 {
+		behind, err := r.fill(t.Context(), v, p)
+		if err != nil || len(p.records) != 1 || p.next != stream.Offset(i+1) || (behind > 0) != (i < 2) {
+			t.Errorf("page %d has %d records up to %d, behind by %d, %v", i, len(p.records), p.next, behind, err)
+		}
+		p = r.newPage(&v.shards.all[0], p.next, 10, 1000)
+	}
+}
