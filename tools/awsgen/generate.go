@@ -120,9 +120,13 @@ func (g *generator) structs(roles bool) string {
 		default:
 			role = "is a structure."
 		}
-		fmt.Fprintf(&b, "\n// %s %s\ntype %s struct {\n", shape.ExportedName(name), role, shape.ExportedName(name))
-		for _, m := range g.members(s) {
-			fmt.Fprintf(&b, "%s %s%s\n", shape.ExportedName(m.Name), g.memberType(m.Shape), g.note(s, m))
+		fmt.Fprintf(&b, "\n// %s %s\ntype %s struct {", shape.ExportedName(name), role, shape.ExportedName(name))
+		members := g.members(s)
+		for _, m := range members {
+			fmt.Fprintf(&b, "\n%s %s%s", shape.ExportedName(m.Name), g.memberType(m.Shape), g.note(s, m))
+		}
+		if len(members) > 0 {
+			b.WriteString("\n")
 		}
 		b.WriteString("}\n")
 	}

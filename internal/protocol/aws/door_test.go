@@ -184,40 +184,66 @@ func TestRequestsAreCheckedInAWSsOrder(t *testing.T) {
 	}{
 		{"too large", request("CreateStream", huge, unset("Authorization")), 413, ""},
 		{"too large, length unknown", request("CreateStream", huge, func(r *http.Request) { r.ContentLength = -1 }), 413, ""},
-		{"not POST", request("CreateStream", "{}", func(r *http.Request) { r.Method = "PUT" }), 403,
-			"<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n</AccessDeniedException>\n"},
+		{
+			"not POST", request("CreateStream", "{}", func(r *http.Request) { r.Method = "PUT" }), 403,
+			"<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n</AccessDeniedException>\n",
+		},
 		{"no body", request("CreateStream", "", unset("Authorization")), 400, `{"__type":"SerializationException"}`},
 		{"no body, unknown operation", request("Nope", "", nil), 400, `{"__type":"UnknownOperationException"}`},
-		{"no content type, no target", request("", "{}", unset("Content-Type", "X-Amz-Target")), 403,
-			"<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n</AccessDeniedException>\n"},
+		{
+			"no content type, no target", request("", "{}", unset("Content-Type", "X-Amz-Target")), 403,
+			"<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n</AccessDeniedException>\n",
+		},
 		{"bad content type", request("CreateStream", "{}", set("Content-Type", "text/plain")), 404, "<UnknownOperationException/>\n"},
-		{"plain JSON", request("CreateStream", "{}", set("Content-Type", "application/json")), 404,
-			`{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}`},
+		{
+			"plain JSON", request("CreateStream", "{}", set("Content-Type", "application/json")), 404,
+			`{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}`,
+		},
 		{"unparsable", request("CreateStream", "{", unset("Authorization")), 400, `{"__type":"SerializationException"}`},
 		{"unparsable before unknown", request("Nope", "{", nil), 400, `{"__type":"SerializationException"}`},
 		{"unknown operation", request("Nope", "{}", unset("Authorization")), 400, `{"__type":"UnknownOperationException"}`},
-		{"unknown target", request("", "{}", set("X-Amz-Target", "Other_1.Op")), 400,
-			`{"__type":"UnknownOperationException","message":"This endpoint does not serve the API of the target Other_1."}`},
-		{"two signatures", request("CreateStream", "{}", func(r *http.Request) { r.URL.RawQuery = "X-Amz-Algorithm=x" }), 400,
-			`{"__type":"InvalidSignatureException","message":"Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."}`},
+		{
+			"unknown target", request("", "{}", set("X-Amz-Target", "Other_1.Op")), 400,
+			`{"__type":"UnknownOperationException","message":"This endpoint does not serve the API of the target Other_1."}`,
+		},
+		{
+			"two signatures", request("CreateStream", "{}", func(r *http.Request) { r.URL.RawQuery = "X-Amz-Algorithm=x" }), 400,
+			`{"__type":"InvalidSignatureException","message":"Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."}`,
+		},
 		{"no signature", request("CreateStream", `{"StreamName":1}`, unset("Authorization")), 400, missing},
 		{"no signature, not served", request("SplitShard", `{}`, unset("Authorization")), 400, missing},
-		{"incomplete signature", request("CreateStream", "{}", set("Authorization", "AWS4-HMAC-SHA256 Credential=a")), 400,
-			`{"__type":"IncompleteSignatureException","message":"Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. Authorization=AWS4-HMAC-SHA256 Credential=a"}`},
-		{"not served", request("SplitShard", `{}`, nil), 400,
-			`{"__type":"UnknownOperationException","message":"The operation SplitShard of Kinesis is not implemented by freshet."}`},
-		{"wrong type", request("CreateStream", `{"StreamName":1,"ShardCount":0}`, nil), 400,
-			`{"Message":"class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to an String","__type":"SerializationException"}`},
-		{"constraint", request("CreateStream", `{"ShardCount":1}`, nil), 400,
-			`{"__type":"ValidationException","message":"1 validation error detected: Value null at 'streamName' failed to satisfy constraint: Member must not be null"}`},
-		{"refused", request("CreateStream", `{"StreamName":"s","WarmThroughputMiBps":5}`, nil), 400,
-			`{"__type":"InvalidArgumentException","message":"WarmThroughputMiBps is not supported by freshet: capacity is not reserved."}`},
-		{"refused inside", request("PutRecords", `{"StreamName":"s","Records":[{"Data":"","PartitionKey":"k"},{"Data":"","PartitionKey":"k","ExplicitHashKey":"1"}]}`, nil), 400,
-			`{"__type":"InvalidArgumentException","message":"Records.ExplicitHashKey is not supported by freshet: test."}`},
-		{"false is absent", request("PutRecords", `{"StreamName":"s","DryRun":false,"Records":[{"Data":"","PartitionKey":"k"}]}`, nil), 200,
-			`{"FailedRecordCount":0,"Records":[{"SequenceNumber":"49","ShardId":"arn:aws:kinesis:eu-west-1:000000000000:stream/s"}]}`},
-		{"declared error", request("CreateStream", `{"StreamName":"taken"}`, nil), 400,
-			`{"__type":"ResourceInUseException","message":"Stream taken under account 000000000000 already exists."}`},
+		{
+			"incomplete signature", request("CreateStream", "{}", set("Authorization", "AWS4-HMAC-SHA256 Credential=a")), 400,
+			`{"__type":"IncompleteSignatureException","message":"Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. Authorization=AWS4-HMAC-SHA256 Credential=a"}`,
+		},
+		{
+			"not served", request("SplitShard", `{}`, nil), 400,
+			`{"__type":"UnknownOperationException","message":"The operation SplitShard of Kinesis is not implemented by freshet."}`,
+		},
+		{
+			"wrong type", request("CreateStream", `{"StreamName":1,"ShardCount":0}`, nil), 400,
+			`{"Message":"class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to an String","__type":"SerializationException"}`,
+		},
+		{
+			"constraint", request("CreateStream", `{"ShardCount":1}`, nil), 400,
+			`{"__type":"ValidationException","message":"1 validation error detected: Value null at 'streamName' failed to satisfy constraint: Member must not be null"}`,
+		},
+		{
+			"refused", request("CreateStream", `{"StreamName":"s","WarmThroughputMiBps":5}`, nil), 400,
+			`{"__type":"InvalidArgumentException","message":"WarmThroughputMiBps is not supported by freshet: capacity is not reserved."}`,
+		},
+		{
+			"refused inside", request("PutRecords", `{"StreamName":"s","Records":[{"Data":"","PartitionKey":"k"},{"Data":"","PartitionKey":"k","ExplicitHashKey":"1"}]}`, nil), 400,
+			`{"__type":"InvalidArgumentException","message":"Records.ExplicitHashKey is not supported by freshet: test."}`,
+		},
+		{
+			"false is absent", request("PutRecords", `{"StreamName":"s","DryRun":false,"Records":[{"Data":"","PartitionKey":"k"}]}`, nil), 200,
+			`{"FailedRecordCount":0,"Records":[{"SequenceNumber":"49","ShardId":"arn:aws:kinesis:eu-west-1:000000000000:stream/s"}]}`,
+		},
+		{
+			"declared error", request("CreateStream", `{"StreamName":"taken"}`, nil), 400,
+			`{"__type":"ResourceInUseException","message":"Stream taken under account 000000000000 already exists."}`,
+		},
 		{"no output", request("CreateStream", `{"StreamName":"s"}`, nil), 200, ""},
 		{"json 1.0 too", request("CreateStream", `{"StreamName":"s"}`, set("Content-Type", "application/x-amz-json-1.0; charset=utf-8")), 200, ""},
 	} {
@@ -330,10 +356,14 @@ func TestQueryServicesAnswerXML(t *testing.T) {
 	}{
 		{"form", call("POST", "/", "Action=GetCallerIdentity&Version=2011-06-15", nil), 200, identity},
 		{"target", call("GET", "/?Action=GetCallerIdentity&Version=2011-06-15", "", nil), 200, identity},
-		{"unsigned", call("POST", "/", "Action=GetCallerIdentity&Version=2011-06-15", func(r *http.Request) { r.Header.Del("Authorization") }), 403,
-			"<Type>Sender</Type><Code>MissingAuthenticationToken</Code><Message>Request is missing Authentication Token</Message>"},
-		{"unknown", call("POST", "/", "Action=Nope&Version=2011-06-15", nil), 400,
-			"<Code>InvalidAction</Code><Message>Could not find operation Nope for version 2011-06-15</Message>"},
+		{
+			"unsigned", call("POST", "/", "Action=GetCallerIdentity&Version=2011-06-15", func(r *http.Request) { r.Header.Del("Authorization") }), 403,
+			"<Type>Sender</Type><Code>MissingAuthenticationToken</Code><Message>Request is missing Authentication Token</Message>",
+		},
+		{
+			"unknown", call("POST", "/", "Action=Nope&Version=2011-06-15", nil), 400,
+			"<Code>InvalidAction</Code><Message>Could not find operation Nope for version 2011-06-15</Message>",
+		},
 		{"not served", call("POST", "/", "Action=AssumeRole&Version=2011-06-15", nil), 400, "The operation AssumeRole of STS is not implemented by freshet."},
 	} {
 		status, body, header := do(f, c.request)

@@ -126,8 +126,11 @@ func (c *Config) setDefaults() {
 		field   *time.Duration
 		initial time.Duration
 	}{
-		{&c.BodyTimeout, DefaultBodyTimeout}, {&c.WriteTimeout, DefaultWriteTimeout}, {&c.IdleTimeout, DefaultIdleTimeout},
-		{&c.QueueTimeout, DefaultQueueTimeout}, {&c.DrainTimeout, DefaultDrainTimeout},
+		{&c.BodyTimeout, DefaultBodyTimeout},
+		{&c.WriteTimeout, DefaultWriteTimeout},
+		{&c.IdleTimeout, DefaultIdleTimeout},
+		{&c.QueueTimeout, DefaultQueueTimeout},
+		{&c.DrainTimeout, DefaultDrainTimeout},
 	} {
 		if *d.field == 0 {
 			*d.field = d.initial

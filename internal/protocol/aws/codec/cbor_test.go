@@ -33,8 +33,10 @@ func TestCBORDecodesWhatClientsSend(t *testing.T) {
 		StreamName: new("clicks"), DryRun: new(false),
 		Records: []kinesis.PutRecordsRequestEntry{{Data: []byte("hello"), PartitionKey: new("k")}, {Data: []byte{}, ExplicitHashKey: new("1")}},
 	}
-	records := []any{map[string]any{"Data": []byte("hello"), "PartitionKey": "k", "Unknown": []any{1, -2, 1.5, nil, map[string]any{"a": true}}},
-		map[string]any{"Data": []byte{}, "ExplicitHashKey": "1"}}
+	records := []any{
+		map[string]any{"Data": []byte("hello"), "PartitionKey": "k", "Unknown": []any{1, -2, 1.5, nil, map[string]any{"a": true}}},
+		map[string]any{"Data": []byte{}, "ExplicitHashKey": "1"},
+	}
 	definite := outside(t, map[string]any{"StreamName": "clicks", "DryRun": false, "StreamARN": nil, "Records": records})
 	// The Java SDK writes maps, arrays and sometimes strings of indefinite length.
 	indefinite := []byte("\xbf" + "\x6aStreamName" + "\x7f\x63cli\x63cks\xff" + "\x66DryRun\xf4" + "\x67Records" + "\x9f" +
@@ -53,8 +55,11 @@ func TestCBORTimestampsFollowTheDialect(t *testing.T) {
 		content any
 		want    int64
 	}{
-		{Milliseconds, 1700000000123, 1700000000123}, {Milliseconds, 1.700000000123e12, 1700000000123},
-		{Seconds, 1700000000, 1700000000000}, {Seconds, 1700000000.123, 1700000000123}, {Seconds, float32(0.5), 500},
+		{Milliseconds, 1700000000123, 1700000000123},
+		{Milliseconds, 1.700000000123e12, 1700000000123},
+		{Seconds, 1700000000, 1700000000000},
+		{Seconds, 1700000000.123, 1700000000123},
+		{Seconds, float32(0.5), 500},
 		{Seconds, uint64(math.MaxUint64), maxMillis / 1000 * 1000},
 	} {
 		for _, content := range []any{cbor.Tag{Number: 1, Content: c.content}, c.content} {

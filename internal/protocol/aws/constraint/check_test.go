@@ -137,12 +137,22 @@ func TestPatternsAcceptWholeValues(t *testing.T) {
 		pattern, value string
 		want           bool
 	}{
-		{`[a-zA-Z0-9_.-]+`, "a-b_c.9", true}, {`[a-zA-Z0-9_.-]+`, "a b", false}, {`[a-zA-Z0-9_.-]+`, "", false}, {`[a-zA-Z0-9_.-]+`, "ä", false},
-		{`[^:*]*`, "é", true}, {`[^:*]*`, "", true}, {`[^:*]*`, "a:b", false},
-		{`^(0|([1-9]\d{0,38}))$`, "0", true}, {`^(0|([1-9]\d{0,38}))$`, "01", false},
-		{`^(?!\s*$).+`, "x", true}, {`^(?!\s*$).+`, "  ", false}, {`^(?!\s*$).+`, "", false},
-		{`^(?!aws:)[\p{L}\p{Z}\p{N}_.:\/=+\-@%]*$`, "team:a", true}, {`^(?!aws:)[\p{L}\p{Z}\p{N}_.:\/=+\-@%]*$`, "aws:x", false},
-		{`[\u0001-\uFFFF]*`, "aé", true}, {`[\u0001-\uFFFF]*`, "\x00", false},
+		{`[a-zA-Z0-9_.-]+`, "a-b_c.9", true},
+		{`[a-zA-Z0-9_.-]+`, "a b", false},
+		{`[a-zA-Z0-9_.-]+`, "", false},
+		{`[a-zA-Z0-9_.-]+`, "ä", false},
+		{`[^:*]*`, "é", true},
+		{`[^:*]*`, "", true},
+		{`[^:*]*`, "a:b", false},
+		{`^(0|([1-9]\d{0,38}))$`, "0", true},
+		{`^(0|([1-9]\d{0,38}))$`, "01", false},
+		{`^(?!\s*$).+`, "x", true},
+		{`^(?!\s*$).+`, "  ", false},
+		{`^(?!\s*$).+`, "", false},
+		{`^(?!aws:)[\p{L}\p{Z}\p{N}_.:\/=+\-@%]*$`, "team:a", true},
+		{`^(?!aws:)[\p{L}\p{Z}\p{N}_.:\/=+\-@%]*$`, "aws:x", false},
+		{`[\u0001-\uFFFF]*`, "aé", true},
+		{`[\u0001-\uFFFF]*`, "\x00", false},
 		{`arn:aws.*:kinesis:.*:\d{12}:stream/\S+`, "arn:aws:kinesis:us-east-1:000000000000:stream/s", true},
 		{`arn:aws.*:kinesis:.*:\d{12}:stream/\S+`, "arn:aws:kinesis:us-east-1:000000000000:stream/s x", false},
 	} {

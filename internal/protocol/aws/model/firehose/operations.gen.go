@@ -36,8 +36,7 @@ type DeleteDeliveryStreamInput struct {
 }
 
 // DeleteDeliveryStreamOutput is the answer of DeleteDeliveryStream.
-type DeleteDeliveryStreamOutput struct {
-}
+type DeleteDeliveryStreamOutput struct{}
 
 // DescribeDeliveryStreamInput is the request of DescribeDeliveryStream.
 type DescribeDeliveryStreamInput struct {
@@ -109,8 +108,7 @@ type StartDeliveryStreamEncryptionInput struct {
 }
 
 // StartDeliveryStreamEncryptionOutput is the answer of StartDeliveryStreamEncryption.
-type StartDeliveryStreamEncryptionOutput struct {
-}
+type StartDeliveryStreamEncryptionOutput struct{}
 
 // StopDeliveryStreamEncryptionInput is the request of StopDeliveryStreamEncryption.
 type StopDeliveryStreamEncryptionInput struct {
@@ -118,8 +116,7 @@ type StopDeliveryStreamEncryptionInput struct {
 }
 
 // StopDeliveryStreamEncryptionOutput is the answer of StopDeliveryStreamEncryption.
-type StopDeliveryStreamEncryptionOutput struct {
-}
+type StopDeliveryStreamEncryptionOutput struct{}
 
 // TagDeliveryStreamInput is the request of TagDeliveryStream.
 type TagDeliveryStreamInput struct {
@@ -128,8 +125,7 @@ type TagDeliveryStreamInput struct {
 }
 
 // TagDeliveryStreamOutput is the answer of TagDeliveryStream.
-type TagDeliveryStreamOutput struct {
-}
+type TagDeliveryStreamOutput struct{}
 
 // UntagDeliveryStreamInput is the request of UntagDeliveryStream.
 type UntagDeliveryStreamInput struct {
@@ -138,8 +134,7 @@ type UntagDeliveryStreamInput struct {
 }
 
 // UntagDeliveryStreamOutput is the answer of UntagDeliveryStream.
-type UntagDeliveryStreamOutput struct {
-}
+type UntagDeliveryStreamOutput struct{}
 
 // UpdateDestinationInput is the request of UpdateDestination.
 type UpdateDestinationInput struct {
@@ -159,5 +154,4 @@ type UpdateDestinationInput struct {
 }
 
 // UpdateDestinationOutput is the answer of UpdateDestination.
-type UpdateDestinationOutput struct {
-}
+type UpdateDestinationOutput struct{}

@@ -118,8 +118,7 @@ type DeregisterStreamConsumerInput struct {
 }
 
 // DescribeAccountSettingsInput is the request of DescribeAccountSettings.
-type DescribeAccountSettingsInput struct {
-}
+type DescribeAccountSettingsInput struct{}
 
 // DescribeAccountSettingsOutput is the answer of DescribeAccountSettings.
 type DescribeAccountSettingsOutput struct {
@@ -137,8 +136,7 @@ type DescribeChannelOutput struct {
 }
 
 // DescribeLimitsInput is the request of DescribeLimits.
-type DescribeLimitsInput struct {
-}
+type DescribeLimitsInput struct{}
 
 // DescribeLimitsOutput is the answer of DescribeLimits.
 type DescribeLimitsOutput struct {

@@ -3,8 +3,7 @@
 package sts
 
 // GetCallerIdentityRequest is the request of GetCallerIdentity.
-type GetCallerIdentityRequest struct {
-}
+type GetCallerIdentityRequest struct{}
 
 // GetCallerIdentityResponse is the answer of GetCallerIdentity.
 type GetCallerIdentityResponse struct {
