@@ -18,12 +18,12 @@ import (
 
 // raw is a connection that speaks in exactly the version asked for.
 type raw struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	id   int32
 }
 
-func (n *node) raw(t *testing.T) *raw {
+func (n *node) raw(t testing.TB) *raw {
 	t.Helper()
 	conn, err := net.Dial("tcp", n.addr)
 	if err != nil {

@@ -103,6 +103,7 @@ type Server struct {
 	sessions *fetchSessions
 	groups   *group.Coordinator
 	answers  *wire.Budget // memory of Fetch answers being written
+	plain    *wire.Budget // memory of records being decompressed
 	alter    sync.Mutex   // serialises changes of topic configs: labels are read, changed and written back
 }
 
@@ -114,7 +115,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	cfg.setDefaults()
 	s := &Server{
 		cfg: cfg, log: cfg.Log, state: cfg.State, clock: cfg.Clock, logger: cfg.Logger,
-		answers: wire.NewBudget(cfg.MaxAnswerBytes),
+		answers: wire.NewBudget(cfg.MaxAnswerBytes), plain: wire.NewBudget(maxPlain),
 	}
 	var err error
 	if s.host, s.port, err = cfg.advertised(); err != nil {

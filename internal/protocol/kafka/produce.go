@@ -38,7 +38,7 @@ func (s *Server) produce(ctx context.Context, c *Client, r *wire.Request) (wire.
 			p := &to.parts[i]
 			p.partition, p.entry = topic.Partitions[i].Partition, -1
 			var entry stream.Append
-			if entry, p.result.Err = produceEntry(st, err, &topic.Partitions[i], r.Version); p.result.Err == nil {
+			if entry, p.result.Err = s.produceEntry(ctx, st, err, &topic.Partitions[i], r.Version); p.result.Err == nil {
 				p.entry = len(entries)
 				entries = append(entries, entry)
 			}
@@ -67,13 +67,17 @@ func (s *Server) produceTopic(ctx context.Context, req *kmsg.ProduceRequest, t *
 	return st, err
 }
 
-func produceEntry(st *stream.Stream, err error, p *kmsg.ProduceRequestTopicPartition, version int16) (stream.Append, error) {
+// produceEntry checks one partition's batch; err is what is wrong with its topic.
+func (s *Server) produceEntry(ctx context.Context, st *stream.Stream, err error, p *kmsg.ProduceRequestTopicPartition, version int16) (entry stream.Append, _ error) {
 	if err != nil {
-		return stream.Append{}, err
+		return entry, err
 	}
-	address, err := shard(st, p.Partition)
-	if err != nil {
-		return stream.Append{}, err
+	if entry.Shard, err = shard(st, p.Partition); err != nil {
+		return entry, err
 	}
-	return stream.Append{Shard: address, Batch: p.Records}, checkRecords(p.Records, version, compacted(st))
+	entry.Batch = p.Records
+	if err = checkRecords(p.Records, version); err == nil && compacted(st) {
+		err = s.checkKeys(ctx, p.Records)
+	}
+	return entry, err
 }

@@ -1,12 +1,14 @@
 package kafka_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/batch"
@@ -217,4 +219,21 @@ func listRequest(topic string, timestamp int64) *kmsg.ListOffsetsRequest {
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	return req
+}
+
+func TestCompactedTopicsNeedKeysInCompressedRecordsToo(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	compact := "compact,delete"
+	n.create(t, "keyed", 1, map[string]*string{"cleanup.policy": &compact})
+	cl := n.client(t, kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.DisableIdempotentWrite())
+	for key, want := range map[string]error{"k": nil, "": kerr.InvalidRecord} {
+		r := &kgo.Record{Topic: "keyed", Value: make([]byte, 1000)}
+		if key != "" {
+			r.Key = []byte(key)
+		}
+		if err := cl.ProduceSync(t.Context(), r).FirstErr(); !errors.Is(err, want) {
+			t.Errorf("key %q: %v, want %v", key, err, want)
+		}
+	}
 }

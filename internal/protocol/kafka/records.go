@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"encoding/binary"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,7 +17,7 @@ const (
 
 // checkRecords checks what a log does not: that the records of one partition in a Produce request are one batch that a client may send, and that
 // those that are not compressed can be read. The log checks the rest of the header and the checksum; compressed records are trusted by it.
-func checkRecords(b []byte, version int16, needKeys bool) error {
+func checkRecords(b []byte, version int16) error {
 	h, err := batch.Parse(b)
 	if err != nil {
 		return err
@@ -44,14 +45,20 @@ func checkRecords(b []byte, version int16, needKeys bool) error {
 			return refuse(kerr.InvalidRecord, "record %d of %d cannot be read", at, h.Records)
 		}
 	}
-	if needKeys {
-		return checkKeys(b)
-	}
 	return nil
 }
 
-// checkKeys checks that every record has a key.
-func checkKeys(b []byte) error {
+// maxPlain bounds the memory of records that are decompressed at the same time, to look for their keys.
+const maxPlain = 2 * batch.DefaultMaxDecompressed
+
+// checkKeys checks that every record has a key. Compressed ones wait for memory to be decompressed in.
+func (s *Server) checkKeys(ctx context.Context, b []byte) error {
+	if h, err := batch.Parse(b); err == nil && h.Attributes.Codec() != batch.None {
+		if err = s.plain.Take(ctx, batch.DefaultMaxDecompressed); err != nil {
+			return err
+		}
+		defer s.plain.Give(batch.DefaultMaxDecompressed)
+	}
 	n, missing := 0, -1
 	err := batch.Records(b, 0, func(r *batch.Record) bool {
 		if r.Key == nil {

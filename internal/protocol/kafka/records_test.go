@@ -31,38 +31,35 @@ func resum(b []byte) []byte {
 func TestCheckRecords(t *testing.T) {
 	const version = 9
 	for name, row := range map[string]struct {
-		batch    []byte
-		version  int16
-		needKeys bool
-		want     *kerr.Error
+		batch   []byte
+		version int16
+		want    *kerr.Error
 	}{
-		"good":             {built(threeRecords), version, false, nil},
-		"key missing":      {built(threeRecords), version, true, kerr.InvalidRecord},
-		"keys":             {built(func(w *batch.Builder) { w.Add(1, []byte("k"), nil) }), version, true, nil},
-		"nothing":          {nil, version, false, kerr.CorruptMessage},
-		"half a batch":     {built(threeRecords)[:100], version, false, kerr.CorruptMessage},
-		"two batches":      {append(built(threeRecords), built(threeRecords)...), version, false, kerr.InvalidRecord},
-		"format 1":         {edit(16, 1), version, false, kerr.InvalidRecord},
-		"control":          {edit(22, 0x20), version, false, kerr.InvalidRecord},
-		"transactional":    {edit(22, 0x10), version, false, kerr.InvalidTxnState},
-		"log append time":  {edit(22, 0x08), version, false, kerr.InvalidTimestamp},
-		"early zstd":       {edit(22, 4), 6, false, kerr.UnsupportedCompressionType},
-		"zstd":             {edit(22, 4), 7, false, nil},
-		"record too few":   {edit(60, 2), version, false, kerr.InvalidRecord},
-		"record too many":  {edit(60, 4), version, false, kerr.InvalidRecord},
-		"no record":        {edit(60, 0), version, false, kerr.InvalidRecord},
-		"delta too large":  {edit(26, 9), version, false, kerr.InvalidRecord},
-		"malformed length": {edit(61, 0x7f), version, false, kerr.InvalidRecord},
-		"bad offset delta": {edit(64, 2), version, false, kerr.InvalidRecord},
-		"key too long":     {edit(65, 0x70), version, false, kerr.InvalidRecord},
+		"good":             {built(threeRecords), version, nil},
+		"nothing":          {nil, version, kerr.CorruptMessage},
+		"half a batch":     {built(threeRecords)[:100], version, kerr.CorruptMessage},
+		"two batches":      {append(built(threeRecords), built(threeRecords)...), version, kerr.InvalidRecord},
+		"format 1":         {edit(16, 1), version, kerr.InvalidRecord},
+		"control":          {edit(22, 0x20), version, kerr.InvalidRecord},
+		"transactional":    {edit(22, 0x10), version, kerr.InvalidTxnState},
+		"log append time":  {edit(22, 0x08), version, kerr.InvalidTimestamp},
+		"early zstd":       {edit(22, 4), 6, kerr.UnsupportedCompressionType},
+		"zstd":             {edit(22, 4), 7, nil},
+		"record too few":   {edit(60, 2), version, kerr.InvalidRecord},
+		"record too many":  {edit(60, 4), version, kerr.InvalidRecord},
+		"no record":        {edit(60, 0), version, kerr.InvalidRecord},
+		"delta too large":  {edit(26, 9), version, kerr.InvalidRecord},
+		"malformed length": {edit(61, 0x7f), version, kerr.InvalidRecord},
+		"bad offset delta": {edit(64, 2), version, kerr.InvalidRecord},
+		"key too long":     {edit(65, 0x70), version, kerr.InvalidRecord},
 		"damaged on the way": {func() []byte {
 			b := built(threeRecords)
 			b[61] = 0x7f
 			return b
-		}(), version, false, kerr.CorruptMessage},
+		}(), version, kerr.CorruptMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := checkRecords(row.batch, row.version, row.needKeys)
+			err := checkRecords(row.batch, row.version)
 			want := int16(0)
 			if row.want != nil {
 				want = row.want.Code
@@ -92,7 +89,7 @@ func FuzzCheckRecords(f *testing.F) {
 		binary.BigEndian.PutUint32(b[23:], uint32(n-1))
 		binary.BigEndian.PutUint32(b[57:], uint32(n))
 		resum(b)
-		if checkRecords(b, 9, false) != nil {
+		if checkRecords(b, 9) != nil {
 			return
 		}
 		if _, err := batch.Verify(b); err != nil {
@@ -121,7 +118,7 @@ func BenchmarkCheckRecords(b *testing.B) {
 		b.Run(map[int]string{100: "100B", 1024: "1KiB"}[size], func(b *testing.B) {
 			b.SetBytes(int64(len(one)))
 			for b.Loop() {
-				if err := checkRecords(one, 9, false); err != nil {
+				if err := checkRecords(one, 9); err != nil {
 					b.Fatal(err)
 				}
 			}
