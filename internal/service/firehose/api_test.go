@@ -140,7 +140,9 @@ func TestDescribeShowsWhatWasGiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		created := must[*sdk.CreateDeliveryStreamOutput](t)(r.CreateDeliveryStream(t.Context(), &sdk.CreateDeliveryStreamInput{
-			DeliveryStreamName: awssdk.String("simple"), S3DestinationConfiguration: &types.S3DestinationConfiguration{
+			DeliveryStreamName: awssdk.String("simple"),
+			//lint:ignore SA1019 clients still give the older form
+			S3DestinationConfiguration: &types.S3DestinationConfiguration{
 				BucketARN: awssdk.String("arn:aws:s3:::lake"), RoleARN: awssdk.String(role), Prefix: awssdk.String("p/"),
 			},
 		}))

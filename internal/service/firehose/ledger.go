@@ -13,8 +13,10 @@ func ledger() aws.Ledger {
 	)
 	l := aws.Ledger{}
 	for operation, members := range map[string][]string{
-		"CreateDeliveryStream": {"DeliveryStreamName", "DeliveryStreamType", "DirectPutSourceConfiguration", "KinesisStreamSourceConfiguration",
-			"S3DestinationConfiguration", "ExtendedS3DestinationConfiguration", "Tags"},
+		"CreateDeliveryStream": {
+			"DeliveryStreamName", "DeliveryStreamType", "DirectPutSourceConfiguration", "KinesisStreamSourceConfiguration",
+			"S3DestinationConfiguration", "ExtendedS3DestinationConfiguration", "Tags",
+		},
 		"DeleteDeliveryStream":             {"DeliveryStreamName"},
 		"DescribeDeliveryStream":           {"DeliveryStreamName", "Limit", "ExclusiveStartDestinationId"},
 		"ListDeliveryStreams":              {"Limit", "DeliveryStreamType", "ExclusiveStartDeliveryStreamName"},
@@ -60,6 +62,12 @@ func ledger() aws.Ledger {
 	l["KinesisStreamSourceConfiguration.RoleARN"] = aws.Stored(role)
 	l["DirectPutSourceConfiguration.ThroughputHintInMBs"] = aws.Stored("there is no throughput limit to raise")
 	l["CreateDeliveryStream.DeliveryStreamEncryptionConfigurationInput"] = aws.Refused("there is no KMS here")
+	refuseOthers(l)
+	return l
+}
+
+// refuseOthers enters the sources and destinations that are not served.
+func refuseOthers(l aws.Ledger) {
 	for _, source := range []string{"MSKSourceConfiguration", "DatabaseSourceConfiguration"} {
 		l["CreateDeliveryStream."+source] = aws.Refused("only DirectPut and KinesisStreamAsSource are served")
 	}
@@ -70,5 +78,4 @@ func ledger() aws.Ledger {
 		l["CreateDeliveryStream."+destination+"DestinationConfiguration"] = refused
 		l["UpdateDestination."+destination+"DestinationUpdate"] = refused
 	}
-	return l
 }
