@@ -41,6 +41,7 @@ func (l *recordLag) String() string {
 func (d *demo) readByKafka(ctx context.Context) error {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(d.at.Kafka), kgo.ClientID("freshet-demo-reader"), kgo.ConsumerGroup(kafkaGroup), kgo.ConsumeTopics(machineStream),
+		kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(time.Second), // after a kill the group waits for its lost member no longer
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Second),
 	)
 	if err != nil {

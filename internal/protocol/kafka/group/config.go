@@ -16,6 +16,9 @@ type Config struct {
 	MaxSession time.Duration
 	// PendingTimeout is how long a member id that was given out is kept for its owner to join with, at most its session timeout.
 	PendingTimeout time.Duration
+	// RestoreGrace is how long a member that was there before the node restarted has to show itself, at most its session timeout: where its
+	// process went down with the node, others should not wait for all of that. Static members have their whole session.
+	RestoreGrace time.Duration
 	// OffsetsRetention is how long committed offsets outlive their group's last member. Kafka: offsets.retention.minutes.
 	OffsetsRetention time.Duration
 	// RetentionCheck is the time between two looks for expired offsets. Kafka: offsets.retention.check.interval.ms.
@@ -34,6 +37,7 @@ const (
 	DefaultMinSession       = 6 * time.Second
 	DefaultMaxSession       = 30 * time.Minute
 	DefaultPendingTimeout   = 10 * time.Second
+	DefaultRestoreGrace     = 15 * time.Second
 	DefaultOffsetsRetention = 10080 * time.Minute
 	DefaultRetentionCheck   = 10 * time.Minute
 	DefaultMaxGroups        = 100_000
@@ -57,6 +61,7 @@ func (c Config) WithDefaults() Config {
 	set(&c.MinSession, DefaultMinSession)
 	set(&c.MaxSession, DefaultMaxSession)
 	set(&c.PendingTimeout, DefaultPendingTimeout)
+	set(&c.RestoreGrace, DefaultRestoreGrace)
 	set(&c.OffsetsRetention, DefaultOffsetsRetention)
 	set(&c.RetentionCheck, DefaultRetentionCheck)
 	if c.MaxGroups == 0 {
@@ -89,6 +94,7 @@ func (c Config) Validate() error {
 	check(c.MinSession > 0 && c.MinSession <= c.MaxSession,
 		"group session timeouts %v..%v: the smallest must be positive and not above the largest", c.MinSession, c.MaxSession)
 	check(c.PendingTimeout > 0, "group pending timeout %v: must be positive", c.PendingTimeout)
+	check(c.RestoreGrace > 0, "group restore grace %v: must be positive", c.RestoreGrace)
 	check(c.OffsetsRetention > 0, "offsets retention %v: must be positive", c.OffsetsRetention)
 	check(c.RetentionCheck > 0, "offsets retention check %v: must be positive", c.RetentionCheck)
 	check(c.MaxGroups > 0 && c.MaxMembers > 0, "group limits %d groups, %d members: must be positive", c.MaxGroups, c.MaxMembers)

@@ -10,7 +10,8 @@
 // "consumer" names is looked at, where Kafka does so too: expiry and deletion of offsets, and static members that come back.
 //
 // Different from Apache Kafka by choice: the first join of an empty group waits 100 ms instead of 3 s for others; a member that was given an
-// id and has not come back with it holds nobody up; a member whose connection is lost before it could learn its id is removed at once.
+// id and has not come back with it holds nobody up; a member whose connection is lost before it could learn its id is removed at once; and after
+// a restart of the node a member that does not show itself is removed after 15 s, though its session may be longer.
 //
 // It refuses the consumer (KIP-848), share and streams group protocols: those are other state machines.
 package group

@@ -86,7 +86,7 @@ func DecodeDocument(value []byte) (Document, error) {
 	return d, nil
 }
 
-// Restore returns the group that d describes. Its members' sessions begin anew: the node was away, not they.
+// Restore returns the group that d describes. Its members' sessions begin anew: the node was away, not they. See Config.RestoreGrace.
 func Restore(id string, config Config, now time.Time, d Document) *Machine {
 	m := NewMachine(id, config, now)
 	m.state, m.since = d.State, d.Since
@@ -101,6 +101,9 @@ func Restore(id string, config Config, now time.Time, d Document) *Machine {
 			mem.protocols = append(mem.protocols, Protocol(p))
 		}
 		mem.touch(now)
+		if mem.instance == "" {
+			mem.expires = earlier(mem.expires, now.Add(config.RestoreGrace))
+		}
 		m.members[mem.id] = mem
 		if mem.instance != "" {
 			m.static[mem.instance] = mem.id

@@ -35,7 +35,7 @@ func (m *Machine) Tick(now time.Time) {
 	}
 	for _, mem := range m.ordered() {
 		if !mem.waiting() && due(mem.expires) && m.members[mem.id] == mem {
-			m.remove(now, mem, "no sign of life for its session timeout of "+mem.session.String())
+			m.remove(now, mem, "no sign of life in time (its session timeout is "+mem.session.String()+")")
 		}
 	}
 	if m.state == PreparingRebalance && due(m.joinBy) {
