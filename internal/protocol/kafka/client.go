@@ -40,6 +40,16 @@ func (c *Client) Close() { c.server.sessions.drop(c) }
 
 // Serve serves one request.
 func (c *Client) Serve(ctx context.Context, r *wire.Request) (wire.Answer, error) {
+	a, err := c.serve(ctx, r)
+	if err != nil {
+		var o observed
+		o.begin(c, r)
+		o.end(0, 0, err)
+	}
+	return a, err
+}
+
+func (c *Client) serve(ctx context.Context, r *wire.Request) (wire.Answer, error) {
 	c.ID = r.ClientID
 	a := c.server.apis[r.Key]
 	if a == nil {

@@ -64,8 +64,9 @@ func (f *fetching) run(ctx context.Context) {
 	defer timer.Stop()
 	f.set.watch()
 	for {
-		timely := f.wait(watched, timer)
-		f.answer.release()
+		have := f.answer.bytes
+		f.answer.release() // nothing is held while waiting
+		timely := f.wait(watched, timer, have)
 		f.examine(ctx)
 		if !timely || f.enough() {
 			return
@@ -78,10 +79,9 @@ func (f *fetching) enough() bool {
 	return f.answer.failed || f.answer.bytes >= int(f.req.MinBytes)
 }
 
-// wait returns true when there may be enough bytes, false when the time is over or nobody waits any more. To know, it asks only
-// partitions that have moved how much they have grown.
-func (f *fetching) wait(ctx context.Context, timer clock.Timer) bool {
-	have := f.answer.bytes
+// wait returns true when there may be enough bytes beside those that there were, false when the time is over or nobody waits any more. To
+// know, it asks only partitions that have moved how much they have grown.
+func (f *fetching) wait(ctx context.Context, timer clock.Timer, have int) bool {
 	for {
 		select {
 		case <-f.set.watcher.Ready():
@@ -95,8 +95,9 @@ func (f *fetching) wait(ctx context.Context, timer clock.Timer) bool {
 			if err != nil {
 				return true
 			}
-			have += int(max(0, bounds.Bytes-p.bytes))
-			p.bytes = bounds.Bytes
+			// Retention may have taken more than was appended: a record has at least a byte.
+			have += int(max(bounds.Bytes-p.bytes, int64(bounds.End-p.end)))
+			p.bytes, p.end = bounds.Bytes, bounds.End
 		}
 		if have >= int(f.req.MinBytes) {
 			return true

@@ -189,9 +189,9 @@ func (f *fetchSessions) drop(c *Client) {
 	}
 }
 
-// count returns how many sessions there are, of how many partitions.
-func (f *fetchSessions) count() (sessions, parts int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.byID), f.parts
+// FetchSessions returns how many fetch sessions are remembered, and how many partitions they have together.
+func (s *Server) FetchSessions() (sessions, partitions int) {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	return len(s.sessions.byID), s.sessions.parts
 }

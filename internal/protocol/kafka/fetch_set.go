@@ -41,8 +41,9 @@ type fetchPart struct {
 	shard stream.Shard // zero until the topic was found
 	hot   bool
 	told  stream.Bounds
-	bytes int64 // Bounds.Bytes when it was read last
-	slot  int   // 1 + its entry in the answer being made, or 0
+	bytes int64         // Bounds.Bytes when it was read last
+	end   stream.Offset // Bounds.End then
+	slot  int           // 1 + its entry in the answer being made, or 0
 }
 
 func newFetchSet(log stream.Log) *fetchSet {
@@ -199,7 +200,7 @@ func (f *fetching) read(ctx context.Context, p *fetchPart, left int) (e fetchEnt
 	first := f.answer.bytes == 0
 	limit := max(1, min(left, int(p.maxBytes)))
 	e.chunk, e.err = f.server.log.Read(ctx, p.shard, p.offset, limit)
-	p.bytes = e.chunk.Bounds.Bytes
+	p.bytes, p.end = e.chunk.Bounds.Bytes, e.chunk.Bounds.End
 	if e.err == nil {
 		e.err = f.check(ctx, &e)
 	}

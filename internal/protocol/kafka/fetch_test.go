@@ -385,6 +385,9 @@ func TestFetchSessionsAreBounded(t *testing.T) {
 	if c == 0 || known(a, 1) || !known(b, 1) || !known(c, 1) {
 		t.Error("a larger session did not take the place of the smallest")
 	}
+	if sessions, parts := n.FetchSessions(); sessions != 2 || parts != 4 {
+		t.Errorf("%d sessions of %d partitions", sessions, parts)
+	}
 	v.Advance(3 * time.Minute)
 	if !known(c, 2) {
 		t.Error("c is gone")
@@ -392,4 +395,9 @@ func TestFetchSessionsAreBounded(t *testing.T) {
 	if d := begin(want{2, 0}); d == 0 || known(b, 2) || !known(c, 3) {
 		t.Error("a new session did not take the place of the one unused")
 	}
+	r.conn.Close()
+	eventually(t, "the sessions of a client that is gone are forgotten", func() bool {
+		sessions, parts := n.FetchSessions()
+		return sessions == 0 && parts == 0
+	})
 }

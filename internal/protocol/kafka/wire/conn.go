@@ -50,11 +50,8 @@ func newConn(ctx context.Context, s *Server, nc net.Conn) *Conn {
 	return c
 }
 
-// RemoteAddr returns the client's address, LocalAddr the one it connected to.
+// RemoteAddr returns the client's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
-
-// LocalAddr returns the address that the client connected to.
-func (c *Conn) LocalAddr() net.Addr { return c.net.LocalAddr() }
 
 func (c *Conn) run() {
 	c.progress(idle)
@@ -132,11 +129,11 @@ func (c *Conn) serveOne(r *Request, mem memory) error {
 	if cap(c.direct.Buf) > keepBuf {
 		c.direct.Buf = nil
 	}
+	if errors.Is(err, ErrNoAnswer) {
+		err = nil
+	}
 	answer.Done(n, err)
 	mem.release(r.Pooled)
-	if errors.Is(err, ErrNoAnswer) {
-		return nil
-	}
 	return err
 }
 
@@ -181,7 +178,8 @@ func (c *Conn) read() (*Request, memory, error) {
 // take waits for memory for a frame of n bytes.
 func (c *Conn) take(n int) (memory, error) {
 	if 4+n <= inBuffer {
-		return memory{buf: buffer(n)}, nil
+		small := make([]byte, n)
+		return memory{buf: &small}, nil
 	}
 	mem := memory{budget: c.server.budget(n), bytes: int64(n)}
 	c.progress(serving)
