@@ -62,6 +62,7 @@ type FrontDoor struct {
 	drain    context.CancelFunc
 	// deadlines tells whether the clock is the one that network deadlines follow.
 	deadlines bool
+	gate      gate
 }
 
 // service is a Service, indexed.
@@ -195,6 +196,10 @@ func (f *FrontDoor) Operations() []string {
 // ServeHTTP answers one request.
 func (f *FrontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reached(r)
+	if !f.gate.enter() {
+		panic(http.ErrAbortHandler) // the server has been closed; so has this connection
+	}
+	defer f.gate.leave()
 	if f.config.Pages != nil && !isCall(r) {
 		if page, pattern := f.config.Pages.Handler(r); pattern != "" {
 			page.ServeHTTP(w, r)

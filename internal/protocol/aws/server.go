@@ -48,7 +48,9 @@ func (f *FrontDoor) Serve(ctx context.Context, plain, secure net.Listener, certi
 			return f.stop(server)
 		})
 	}
-	return group.Wait()
+	err := group.Wait()
+	f.gate.close()
+	return err
 }
 
 // stop drains a server and then closes what is still open.

@@ -207,6 +207,36 @@ func TestStoppingEndsStreamsAtOnce(t *testing.T) {
 	}
 }
 
+func TestServeWaitsForHandlersThatWereCutOff(t *testing.T) {
+	entered, left := make(chan struct{}), make(chan struct{})
+	s := start(t, func(c *Config) {
+		c.DrainTimeout = 10 * time.Millisecond
+		c.Services = []Service{{Model: kinesis.Model, Operations: []Operation{
+			Handle("CreateStream", func(ctx context.Context, _ *Call, _ *kinesis.CreateStreamInput) (*None, error) {
+				close(entered)
+				<-ctx.Done()
+				for range 1000 {
+					runtime.Gosched() // give Serve every chance to return first
+				}
+				close(left)
+				return nil, ctx.Err()
+			}),
+		}}}
+	})
+	go func() {
+		_, _ = s.sdk(t, "x", s.httpClient(t, http1)).CreateStream(context.Background(), &client.CreateStreamInput{StreamName: sdk.String("s")})
+	}()
+	<-entered
+	s.stop()
+	err := <-s.done
+	select {
+	case <-left:
+	default:
+		t.Error("Serve returned while a handler ran")
+	}
+	s.done <- err
+}
+
 func TestClientsThatLeaveEndTheirStreams(t *testing.T) {
 	s := start(t, nil)
 	stream, err := subscription(t, s.sdk(t, "x", s.httpClient(t, http1)), "open")

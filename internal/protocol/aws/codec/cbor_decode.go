@@ -177,7 +177,7 @@ func (d *cborDecoder) mapping(h cborHead, s *shape.Shape, field reflect.Value, d
 		if err := d.value(h, s.ElementShape, v, depth+1); err != nil {
 			return fmt.Errorf("key %q: %w", key, err)
 		}
-		field.SetMapIndex(reflect.ValueOf(string(key)), v)
+		field.SetMapIndex(reflect.ValueOf(valid(string(key))), v)
 		return nil
 	})
 }

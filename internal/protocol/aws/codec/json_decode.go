@@ -216,7 +216,7 @@ func (d *jsonDecoder) mapping(s *shape.Shape, field reflect.Value, depth int) er
 		if err := d.value(s.ElementShape, v, depth+1); err != nil {
 			return err
 		}
-		field.SetMapIndex(reflect.ValueOf(string(key)), v)
+		field.SetMapIndex(reflect.ValueOf(valid(string(key))), v)
 		return nil
 	})
 }

@@ -39,6 +39,17 @@ func TestDecodeJSONReadsEveryKind(t *testing.T) {
 	}
 }
 
+func TestDecodeReplacesWhatIsNoUTF8(t *testing.T) {
+	in, err := decodeJSON[kinesis.PutRecordInput](t, "PutRecordInput", "{\"PartitionKey\":\"a\xff\xfeb\"}")
+	if err != nil || *in.PartitionKey != "a\ufffd\ufffdb" {
+		t.Errorf("JSON: %+v, %v", in, err)
+	}
+	in, err = decodeCBOR[kinesis.PutRecordInput](Milliseconds, "PutRecordInput", []byte("\xa1\x6cPartitionKey\x62a\xff"))
+	if err != nil || *in.PartitionKey != "a\ufffd" {
+		t.Errorf("CBOR: %+v, %v", in, err)
+	}
+}
+
 func TestDecodeJSONTellsEmptyFromAbsent(t *testing.T) {
 	in, err := decodeJSON[kinesis.PutRecordInput](t, "PutRecordInput", `{"Data":"","StreamName":""}`)
 	if err != nil || in.Data == nil || in.StreamName == nil || in.PartitionKey != nil {

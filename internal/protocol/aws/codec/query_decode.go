@@ -143,7 +143,7 @@ func (n *formNode) mapping(s *shape.Shape, field reflect.Value, depth int) error
 		if err := value.decode(s.ElementShape, v, depth+1); err != nil {
 			return err
 		}
-		field.SetMapIndex(reflect.ValueOf(key.value), v)
+		field.SetMapIndex(reflect.ValueOf(valid(key.value)), v)
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func setText(s *shape.Shape, field reflect.Value, text string) error {
 			field.Set(reflect.New(field.Type().Elem()))
 			field = field.Elem()
 		}
-		field.SetString(text)
+		field.SetString(valid(text))
 	case shape.Integer, shape.Long, shape.Float, shape.Double:
 		if _, err := strconv.ParseFloat(text, 64); err != nil {
 			return wrong()

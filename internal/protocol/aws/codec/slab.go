@@ -2,6 +2,7 @@ package codec
 
 import (
 	"reflect"
+	"unicode/utf8"
 
 	"github.com/freshet/freshet/internal/protocol/aws/shape"
 )
@@ -38,8 +39,17 @@ func (s *slab) pointer(v string) *string {
 	return &s.strings[len(s.strings)-1]
 }
 
+// valid replaces what is no UTF-8 in a string, as Java does when it decodes one.
+func valid(v string) string {
+	if utf8.ValidString(v) {
+		return v
+	}
+	return string([]rune(v)) // a replacement for each byte
+}
+
 // setString stores v in field, which is a string of some named type or a pointer to one.
 func (s *slab) setString(field reflect.Value, v string) {
+	v = valid(v)
 	if field.Kind() != reflect.Pointer {
 		field.SetString(v)
 		return
