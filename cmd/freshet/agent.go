@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -10,9 +11,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/freshet/freshet/internal/agent"
 	"github.com/freshet/freshet/internal/app"
@@ -34,10 +32,7 @@ type agentCmd struct {
 	Region   string `name:"region" placeholder:"REGION" help:"AWS region (AWS_REGION, the shared configuration, else us-east-1)."`
 }
 
-const (
-	ownEndpoint   = "aws" // AWS's own, by region
-	defaultRegion = "us-east-1"
-)
+const ownEndpoint = "aws" // AWS's own, by region
 
 func (c *agentCmd) Run(t *terminal) error {
 	if c.Checkpoint == "" {
@@ -70,30 +65,13 @@ func (c *agentCmd) Run(t *terminal) error {
 	return err
 }
 
-// client returns the SDK's client, as the environment and shared configuration say. Where neither names an endpoint it is the local node's,
-// which takes any credentials.
+// client returns a client of the endpoint that the flag or the environment names, or else of the local node.
 func (c *agentCmd) client(ctx context.Context) (*kinesis.Client, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithDefaultRegion(defaultRegion))
-	if err != nil {
-		return nil, fmt.Errorf("load AWS configuration: %w", err)
+	endpoint := cmp.Or(c.Endpoint, os.Getenv("AWS_ENDPOINT_URL_KINESIS"), os.Getenv("AWS_ENDPOINT_URL"), "http://"+app.Defaults().AWS)
+	if endpoint == ownEndpoint {
+		endpoint = ""
 	}
-	if c.Region != "" {
-		cfg.Region = c.Region
-	}
-	if c.Endpoint == "" && os.Getenv("AWS_ENDPOINT_URL") == "" && os.Getenv("AWS_ENDPOINT_URL_KINESIS") == "" {
-		c.Endpoint = "http://" + app.Defaults().AWS
-	}
-	if c.Endpoint == ownEndpoint {
-		return kinesis.NewFromConfig(cfg), nil
-	}
-	if os.Getenv("AWS_ACCESS_KEY_ID") == "" && os.Getenv("AWS_PROFILE") == "" {
-		cfg.Credentials = credentials.NewStaticCredentialsProvider("any", "any", "")
-	}
-	return kinesis.NewFromConfig(cfg, func(o *kinesis.Options) {
-		if c.Endpoint != "" {
-			o.BaseEndpoint = aws.String(c.Endpoint)
-		}
-	}), nil
+	return agent.Dial(ctx, endpoint, c.Region)
 }
 
 // byteCount writes a number of bytes for humans.

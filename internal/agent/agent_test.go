@@ -472,6 +472,11 @@ func TestFormats(t *testing.T) {
 			[]string{"83.149.9.216", "::1"}, 1,
 		},
 		{
+			"apache, cut off by the server", "apache", "", `h - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2 "-" "Bot (a` + "\n",
+			[]string{`{"host":"h","time":"2000-10-10T13:55:36-07:00","method":"GET","path":"/","protocol":"HTTP/1.0","status":200,"bytes":2,"agent":"Bot (a"}`},
+			[]string{"h"}, 0,
+		},
+		{
 			"apache by status", "apache", "status", `h - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 304 -` + "\n",
 			[]string{`{"host":"h","time":"2000-10-10T13:55:36-07:00","method":"GET","path":"/","protocol":"HTTP/1.0","status":304,"bytes":0}`},
 			[]string{"304"}, 0,

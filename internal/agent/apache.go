@@ -105,7 +105,11 @@ func parseApache(line string) (*apacheRecord, error) {
 		r.Request = dash(request)
 	}
 	if c.rest != "" {
-		r.Referer, r.Agent = dash(c.quoted()), dash(c.quoted())
+		r.Referer = dash(c.quoted())
+		if c.rest != "" && !strings.Contains(c.rest[1:], `"`) {
+			c.rest += `"` // the server cut a long line
+		}
+		r.Agent = dash(c.quoted())
 	}
 	return r, c.err
 }

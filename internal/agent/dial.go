@@ -19,9 +19,9 @@ const requestTimeout = 30 * time.Second
 // defaultRegion is where a stream is looked for if nobody says.
 const defaultRegion = "us-east-1"
 
-// Dial returns a Kinesis client in the manner of every AWS tool: region and credentials come from the environment and the shared files, and
-// endpoint, if not "", is asked instead of AWS. With an endpoint and no credentials anywhere it signs with the key "test", which a node
-// without authentication accepts. It does not retry by itself.
+// Dial returns a Kinesis client for an endpoint, or for AWS's own if endpoint is "". Region, if "", and credentials come from the environment and
+// the shared files, as in every AWS tool. With an endpoint and no credentials anywhere it signs with the key "any", which a node without
+// authentication accepts. The client does not retry: the agent knows which members of a request have failed.
 func Dial(ctx context.Context, endpoint, region string) (*kinesis.Client, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
@@ -42,8 +42,12 @@ func Dial(ctx context.Context, endpoint, region string) (*kinesis.Client, error)
 	}
 	if endpoint != "" {
 		if _, err = cfg.Credentials.Retrieve(ctx); err != nil {
-			cfg.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
+			cfg.Credentials = credentials.NewStaticCredentialsProvider("any", "any", "")
 		}
 	}
-	return kinesis.NewFromConfig(cfg), nil
+	return kinesis.NewFromConfig(cfg, func(o *kinesis.Options) {
+		if endpoint == "" {
+			o.BaseEndpoint = nil // whatever the environment says
+		}
+	}), nil
 }

@@ -124,7 +124,7 @@ func (d *demo) welcome() string {
 read along, in another terminal:
   export %s; %s get-records --shard-iterator $(%s get-shard-iterator --stream-name %s --shard-id shardId-000000000000 --shard-iterator-type TRIM_HORIZON --query ShardIterator --output text) --limit 5
   kcat -C -b %s -t %s -o -5 -f '%%p %%o %%k %%s\n'
-  find %s -name '*.gz' | xargs gunzip -c | tail -5
+  find %s -name '*.gz' | sort | xargs gunzip -c | tail -5
 
 the node's log: %s
 

@@ -158,9 +158,9 @@ func processes(ctx context.Context) ([]sample, error) {
 	all, err := process.ProcessesWithContext(ctx)
 	var list []sample
 	for _, p := range all {
-		// A process that ends meanwhile, or is not ours to look at, is left out.
+		// A process that ends meanwhile, or is not ours to look at, is left out; so are the kernel's threads, which have no memory.
 		size, err := p.MemoryInfoWithContext(ctx)
-		if err != nil || size == nil {
+		if err != nil || size == nil || size.RSS == 0 {
 			continue
 		}
 		name, err := p.NameWithContext(ctx)
