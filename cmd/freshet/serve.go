@@ -7,11 +7,16 @@ import (
 	"github.com/freshet/freshet/internal/app"
 )
 
-// serveCmd runs a node until it is told to stop.
-type serveCmd struct {
+// nodeSettings are the flags of every verb that runs a node.
+type nodeSettings struct {
 	app.Config `embed:""`
 	File       string `name:"config" placeholder:"FILE" help:"YAML file of settings: the flags' names as keys. Flags and environment variables go before it."`
-	JSON       bool   `name:"json" help:"Print the addresses as one line of JSON."`
+}
+
+// serveCmd runs a node until it is told to stop.
+type serveCmd struct {
+	nodeSettings
+	JSON bool `name:"json" help:"Print the addresses as one line of JSON."`
 }
 
 func (c *serveCmd) Run(t *terminal) error {
