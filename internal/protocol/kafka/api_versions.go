@@ -23,6 +23,7 @@ func (s *Server) apiVersions(_ context.Context, c *Client, req *kmsg.ApiVersions
 			return resp
 		}
 		c.Software = req.ClientSoftwareName + " " + req.ClientSoftwareVersion
+		s.logger.Debug("client connected", "peer", c.Addr, "client", c.ID, "software", c.Software)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.apis)) {
 		resp.ApiKeys = append(resp.ApiKeys, s.apis[key].advertised())

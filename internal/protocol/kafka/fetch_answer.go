@@ -2,6 +2,9 @@ package kafka
 
 import (
 	"encoding/binary"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/protocol/kafka/wire"
@@ -123,7 +126,7 @@ func (a *fetched) Encode(f *wire.Frame) error {
 		from = to
 	}
 	if flexible {
-		f.Buf = append(f.Buf, 0)
+		f.Buf = a.appendTags(f.Buf)
 	}
 	return nil
 }
@@ -172,7 +175,7 @@ func (a *fetched) encodePart(f *wire.Frame, e *fetchEntry) {
 		f.Attach(b)
 	}
 	if flexible {
-		f.Buf = appendDiverging(f.Buf, e)
+		f.Buf = a.appendPartTags(f.Buf, e)
 	}
 }
 
@@ -184,13 +187,47 @@ func appendAborted(b []byte, committed, flexible bool) []byte {
 	return appendLength(b, -1, flexible)
 }
 
-// appendDiverging appends a partition's tags: tag 0 is where the consumer's records and the log part, epoch i32 and offset i64.
-func appendDiverging(b []byte, e *fetchEntry) []byte {
-	if !e.diverging {
+// endpoints is the first version of Fetch that tells a client who believes in an old leader who the leader is, and where (KIP-951).
+const endpoints = 16
+
+// tellsLeader says whether e tells the client its partition's leader.
+func (a *fetched) tellsLeader(e *fetchEntry) bool {
+	return a.version >= endpoints && e.err != nil && code(e.err) == kerr.FencedLeaderEpoch.Code
+}
+
+// appendPartTags appends a partition's tags: 0 is where the consumer's records and the log part, epoch i32 and offset i64; 1 is the leader, id
+// i32 and epoch i32. Each tag has a number, a size and, as a struct, tags of its own.
+func (a *fetched) appendPartTags(b []byte, e *fetchEntry) []byte {
+	at := len(b)
+	b = append(b, 0)
+	if e.diverging {
+		b[at]++
+		b = append(b, 0, 4+8+1)
+		b = binary.BigEndian.AppendUint32(b, uint32(e.divergingEpoch))
+		b = binary.BigEndian.AppendUint64(b, uint64(e.divergingEnd))
+		b = append(b, 0)
+	}
+	if a.tellsLeader(e) {
+		b[at]++
+		b = append(b, 1, 4+4+1)
+		b = binary.BigEndian.AppendUint32(b, uint32(a.server.cfg.NodeID))
+		b = binary.BigEndian.AppendUint32(b, uint32(e.chunk.Bounds.Epoch))
+		b = append(b, 0)
+	}
+	return b
+}
+
+// appendTags appends the answer's tags: 0 is the leaders' addresses, of id i32, host, port i32, rack, if a partition tells its leader.
+func (a *fetched) appendTags(b []byte) []byte {
+	if !slices.ContainsFunc(a.entries, func(e fetchEntry) bool { return a.tellsLeader(&e) }) {
 		return append(b, 0)
 	}
-	b = append(b, 1, 0, 4+8+1)
-	b = binary.BigEndian.AppendUint32(b, uint32(e.divergingEpoch))
-	b = binary.BigEndian.AppendUint64(b, uint64(e.divergingEnd))
-	return append(b, 0)
+	list := appendLength(nil, 1, true)
+	list = binary.BigEndian.AppendUint32(list, uint32(a.server.cfg.NodeID))
+	list = appendText(list, a.server.host, true)
+	list = binary.BigEndian.AppendUint32(list, uint32(a.server.port))
+	list = append(list, 0, 0) // no rack, no tags
+	b = append(b, 1, 0)
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	return append(b, list...)
 }

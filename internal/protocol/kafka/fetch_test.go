@@ -147,6 +147,35 @@ func TestFetchErrors(t *testing.T) {
 	}
 }
 
+func TestFetchTellsWhereConsumerAndLogPart(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "events", 1, nil)
+	n.put(t, st, 0, 10)
+	n.log.BumpEpochs()
+	n.put(t, st, 0, 10)
+	r := n.raw(t)
+	for v := int16(12); v <= 18; v++ {
+		req := fetchRequest(st, want{0, 2})
+		req.SessionEpoch = -1
+		p := &req.Topics[0].Partitions[0]
+		p.LastFetchedEpoch = 0 // which ended at 1: record 1 of the consumer is another
+		got := ask[*kmsg.FetchResponse](r, v, req).Topics[0].Partitions[0]
+		if got.ErrorCode != 0 || got.DivergingEpoch.Epoch != 0 || got.DivergingEpoch.EndOffset != 1 || len(got.RecordBatches) != 0 {
+			t.Errorf("v%d: %+v", v, got)
+		}
+		p.LastFetchedEpoch, p.CurrentLeaderEpoch = -1, 0
+		resp := ask[*kmsg.FetchResponse](r, v, req)
+		got = resp.Topics[0].Partitions[0]
+		if got.ErrorCode != kerr.FencedLeaderEpoch.Code || v >= 16 != (got.CurrentLeader.LeaderID == 1 && got.CurrentLeader.LeaderEpoch == 1) {
+			t.Errorf("v%d: %+v", v, got)
+		}
+		if v >= 16 != (len(resp.Brokers) == 1 && fmt.Sprintf("%s:%d", resp.Brokers[0].Host, resp.Brokers[0].Port) == n.addr) {
+			t.Errorf("v%d: brokers %+v", v, resp.Brokers)
+		}
+	}
+}
+
 func TestFetchSizes(t *testing.T) {
 	t.Parallel()
 	n := start(t)
