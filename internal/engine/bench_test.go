@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -38,20 +37,6 @@ func processTime() time.Duration {
 		panic(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// batchOf returns a batch of about size bytes in records of 1 KiB.
-func batchOf(size int) []byte {
-	var w batch.Builder
-	now := time.Now().UnixMilli()
-	value := make([]byte, min(size, kib))
-	for i := range value {
-		value[i] = byte(i * 7)
-	}
-	for w.Len() == 0 || w.Bytes() < size {
-		w.Add(now, nil, value)
-	}
-	return append([]byte(nil), w.Finish(batch.NoProducer)...)
 }
 
 func benchStream(b *testing.B, e *Engine, shards int32, durability stream.Durability) *stream.Stream {

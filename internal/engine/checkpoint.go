@@ -110,8 +110,6 @@ func compareShards(a, b stream.Shard) int {
 	return int(a.Index) - int(b.Index)
 }
 
-func lessShard(a, b stream.Shard) bool { return compareShards(a, b) < 0 }
-
 // writeCheckpoint writes a checkpoint and removes those that are no longer kept.
 func (e *Engine) writeCheckpoint(h format.CheckpointHeader, body []byte) error {
 	e.view.RLock()

@@ -51,6 +51,7 @@ func (e *Engine) commit() {
 				return
 			}
 		}
+		e.recycle(g)
 	}
 }
 
@@ -169,7 +170,6 @@ func (e *Engine) publish(g *group) {
 	e.mu.Unlock()
 	g.finish(nil)
 	g.block.release()
-	e.recycle(g)
 }
 
 func (e *Engine) recycle(g *group) {

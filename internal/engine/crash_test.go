@@ -135,6 +135,7 @@ func newWorkload(t *testing.T, seed uint64) *workload {
 func (w *workload) config(fs vfs.FS) Config {
 	c := tiny(fs)
 	c.Random = newSeeded(w.seed)
+	c.FileBytes, c.GroupBytes, c.RewriteDead = 20*kib, 8*kib, 0.3
 	return c
 }
 
@@ -166,7 +167,7 @@ func (w *workload) run() {
 		must(w.t, err)
 		w.streams = append(w.streams, s)
 	}
-	for range 40 {
+	for range 40 + w.random.IntN(80) {
 		w.operate()
 	}
 	w.settle()

@@ -142,4 +142,16 @@ func must(t testing.TB, err error) {
 	}
 }
 
-var _ = batch.HeaderSize
+// batchOf returns a batch of about size bytes in records of 1 KiB.
+func batchOf(size int) []byte {
+	var w batch.Builder
+	now := epoch.UnixMilli()
+	value := make([]byte, min(size, kib))
+	for i := range value {
+		value[i] = byte(i * 7)
+	}
+	for w.Len() == 0 || w.Bytes() < size {
+		w.Add(now, nil, value)
+	}
+	return append([]byte(nil), w.Finish(batch.NoProducer)...)
+}

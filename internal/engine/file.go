@@ -37,6 +37,7 @@ type logFile struct {
 	claimed   int64 // guarded by grow: the end of the last group that was or is being written
 	zeroed    int64 // guarded by grow: up to here the file was written to, by groups or zeros
 	small     bool  // guarded by grow: the last group was a small one
+	sealed    bool  // guarded by grow: the footer is being written, space ahead has no use any more
 }
 
 // logDir is the subdirectory of the log files, names in it are:
@@ -146,7 +147,7 @@ func (f *logFile) corrupt(at int64, format string, args ...any) error {
 func (f *logFile) reserve(to, step int64) error {
 	f.grow.Lock()
 	defer f.grow.Unlock()
-	if to <= f.allocated {
+	if to <= f.allocated || f.sealed {
 		return nil
 	}
 	size := (to + step - 1) / step * step

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sort"
+	"slices"
 
 	"github.com/freshet/freshet/internal/engine/format"
 )
@@ -101,51 +101,65 @@ func (e *Engine) finish(done *finished) error {
 	return nil
 }
 
-// writeFooter completes a file that nothing is added to any more, and lets the index cache take over its extents.
+// writeFooter completes a file that nothing is added to any more, and lets the index cache take over its extents. Spans that are dead by now
+// are left out.
 func (e *Engine) writeFooter(f *logFile, t format.Trailer) error {
 	e.view.RLock()
-	spans := append([]*span(nil), f.spans...)
+	spans := slices.DeleteFunc(slices.Clone(f.spans), (*span).dead)
+	slices.SortFunc(spans, func(a, b *span) int { return compareShards(a.Shard, b.Shard) })
+	extents := make([][]format.Extent, len(spans))
+	for i, s := range spans {
+		extents[i] = s.extents
+	}
 	e.view.RUnlock()
-	sort.Slice(spans, func(i, j int) bool { return lessShard(spans[i].Shard, spans[j].Shard) })
-	footer, kept := buildFooter(spans, &t)
-	size := t.End + int64(len(footer))
+	footer, directory := buildFooter(spans, extents, &t)
+	if err := f.complete(footer, t.End); err != nil {
+		return err
+	}
+	e.view.Lock()
+	defer e.view.Unlock()
+	f.finished = true
+	f.spans = spans
+	for i, s := range spans {
+		e.index.add(s, s.extents)
+		s.Position, s.Sum = directory[i].Position, directory[i].Sum
+		s.extents = nil
+	}
+	return nil
+}
+
+// complete ends the file with its footer at a position, durably.
+func (f *logFile) complete(footer []byte, at int64) error {
 	f.grow.Lock()
 	defer f.grow.Unlock()
+	size := at + int64(len(footer))
+	f.sealed = true
 	// The old end of the file goes first: it might hold the trailer of an earlier life at the very place where this one's belongs.
 	if err := f.file.Truncate(size); err != nil {
 		return err
 	}
-	if _, err := f.file.WriteAt(footer, t.End); err != nil {
+	if _, err := f.file.WriteAt(footer, at); err != nil {
 		return err
 	}
 	if err := f.file.Sync(); err != nil {
 		return &syncError{f.name, err}
 	}
 	f.allocated, f.zeroed = size, size
-	e.view.Lock()
-	defer e.view.Unlock()
-	f.finished = true
-	for i, s := range spans {
-		if s.extents != nil {
-			e.index.add(s, s.extents)
-			s.extents = nil
-		}
-		s.Position, s.Sum = kept[i].Position, kept[i].Sum
-	}
 	return nil
 }
 
+// dead says that the shard no longer refers to the span. The caller holds view.
+func (sp *span) dead() bool { return sp.shard.stream == nil || sp.Next <= sp.shard.start }
+
 // buildFooter returns extents, directory and trailer of spans, and the spans as the directory has them.
-func buildFooter(spans []*span, t *format.Trailer) (footer []byte, directory []format.Span) {
-	for _, s := range spans {
+func buildFooter(spans []*span, extents [][]format.Extent, t *format.Trailer) (footer []byte, directory []format.Span) {
+	for i, s := range spans {
 		d := s.Span
 		from := len(footer)
 		d.Position = t.End + int64(from)
-		footer = format.AppendExtents(footer, s.extents)
-		d.Count, d.Sum = uint32(len(s.extents)), format.Sum(footer[from:])
-		if d.Count > 0 {
-			directory = append(directory, d)
-		}
+		footer = format.AppendExtents(footer, extents[i])
+		d.Sum = format.Sum(footer[from:])
+		directory = append(directory, d)
 	}
 	t.Directory, t.Spans = t.End+int64(len(footer)), uint32(len(directory))
 	at := len(footer)

@@ -93,7 +93,7 @@ func (r *rewriting) sources() [][]*span {
 	of := map[stream.Shard][]*span{}
 	for _, f := range r.old {
 		for _, sp := range f.spans {
-			if e.tables.shards[sp.Shard] == sp.shard && sp.Next > sp.shard.start {
+			if !sp.dead() {
 				of[sp.Shard] = append(of[sp.Shard], sp)
 			}
 		}
@@ -192,7 +192,7 @@ func (r *rewriting) swap() {
 	replaced := func(f *logFile) bool { return slices.Contains(r.old, f) }
 	for _, sp := range r.spans {
 		s := sp.shard
-		if e.tables.shards[s.id] != s || sp.Next <= s.start {
+		if sp.dead() {
 			continue // died meanwhile
 		}
 		from := slices.IndexFunc(s.spans, func(o *span) bool { return replaced(o.file) })

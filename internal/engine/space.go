@@ -38,7 +38,7 @@ func (f *logFile) zero(ahead int64) (more bool, err error) {
 	f.grow.Lock()
 	defer f.grow.Unlock()
 	to := min(f.zeroed+zeroChunk, f.claimed+ahead, f.allocated) / format.Align * format.Align
-	if !f.small || f.claimed == 0 || to <= f.zeroed {
+	if !f.small || f.sealed || f.claimed == 0 || to <= f.zeroed {
 		return false, nil
 	}
 	if _, err := f.direct.WriteAt(zeros[:to-f.zeroed], f.zeroed); err != nil {

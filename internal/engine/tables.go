@@ -84,7 +84,6 @@ func (t *tables) deleteStream(id stream.ID) {
 func (t *tables) bury(dead []*span) {
 	for _, s := range dead {
 		s.file.live -= s.Bytes
-		s.extents = nil
 	}
 }
 
