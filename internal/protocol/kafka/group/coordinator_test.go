@@ -472,7 +472,7 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 }
 
 func FuzzDecodeDocument(f *testing.F) {
-	f.Add([]byte(`{"state":"Stable","generation":3,"leader":"a","members":[{"id":"a","protocols":[{"name":"range","metadata":"AAA="}]}]}`))
+	f.Add([]byte(`{"state":"Stable","generation":3,"leader":"a","members":[{"id":"a","sessionNanos":9,"rebalanceNanos":9,"protocols":[{"name":"range","metadata":"AAA="}]}]}`))
 	f.Add([]byte(`{"state":"Empty"}`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		doc, err := DecodeDocument(value)
@@ -480,7 +480,16 @@ func FuzzDecodeDocument(f *testing.F) {
 			return
 		}
 		m := Restore("g", Config{}.WithDefaults(), time.Unix(0, 0), doc)
-		m.Tick(time.Unix(1<<32, 0))
-		m.Ready()
+		for range 10 * (len(doc.Members) + 1) {
+			next := m.Deadline()
+			if next.IsZero() {
+				break
+			}
+			m.Tick(next)
+			m.Ready()
+			if again := m.Deadline(); !again.IsZero() && !again.After(next) {
+				t.Fatalf("due at %v again after that", again)
+			}
+		}
 	})
 }

@@ -83,6 +83,11 @@ func DecodeDocument(value []byte) (Document, error) {
 	if d.State != Empty && !hasLeader {
 		return Document{}, fmt.Errorf("decode group: leader %q is no member", d.Leader)
 	}
+	for _, md := range d.Members {
+		if md.Session <= 0 || md.Rebalance <= 0 || len(md.Protocols) == 0 {
+			return Document{}, fmt.Errorf("decode group: member %q has session %v, rebalance timeout %v, %d protocols", md.ID, md.Session, md.Rebalance, len(md.Protocols))
+		}
+	}
 	return d, nil
 }
 
