@@ -159,6 +159,21 @@ func TestVerifyRefusesTimesFarFromNow(t *testing.T) {
 	}
 }
 
+// A request as the JavaScript SDK 3.1143 signs it over HTTP/2, where Host is :authority.
+func TestVerifyAcceptsTheAuthorityForTheHost(t *testing.T) {
+	r := signed(t, "POST", "http://localhost/", nil, nil, credentials, "")
+	s, err := Parse(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SignedHeaders = []string{":authority", "x-amz-date"}
+	err = s.Verify(r, credentials.SecretAccessKey, nil, now)
+	want := "POST\n/\n\n:authority:localhost\nx-amz-date:20261121T083000Z\n\n:authority;x-amz-date\n"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want the canonical string %q", err, want)
+	}
+}
+
 func TestVerifyWantsTheHostSigned(t *testing.T) {
 	r := signed(t, "POST", "http://localhost/", nil, nil, credentials, "")
 	r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "SignedHeaders=host;", "SignedHeaders=", 1))

@@ -19,6 +19,9 @@ const (
 	maxAhead = 5 * time.Minute
 )
 
+// authority is the name under which the JavaScript SDK signs the host of an HTTP/2 request.
+const authority = ":authority"
+
 // UnsignedPayload is the payload hash of requests whose body is not signed.
 const UnsignedPayload = "UNSIGNED-PAYLOAD"
 
@@ -27,7 +30,7 @@ func (s *Signature) Verify(r *http.Request, secret string, body []byte, now time
 	if err := s.checkTime(now.UTC()); err != nil {
 		return err
 	}
-	if !slices.Contains(s.SignedHeaders, "host") {
+	if !slices.Contains(s.SignedHeaders, "host") && !slices.Contains(s.SignedHeaders, authority) {
 		return &Fault{Invalid, "'Host' must be a 'SignedHeader' in the AWS Authorization."}
 	}
 	canonical := s.canonicalRequest(r, body)
@@ -182,7 +185,7 @@ func unreserved(c byte) bool {
 // fields of their own.
 func headerValue(r *http.Request, name string) string {
 	switch name {
-	case "host":
+	case "host", authority:
 		return r.Host
 	case "content-length":
 		if r.ContentLength >= 0 {
