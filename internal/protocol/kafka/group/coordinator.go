@@ -244,11 +244,13 @@ func (c *Coordinator) settleLocked(e *entry) bool {
 	if out.Save != nil || len(out.Replies) > 0 {
 		e.out = append(e.out, out)
 	}
-	bytes := e.machine.Bytes()
-	c.bytes += bytes - e.bytes
-	e.bytes = bytes
-	c.scheduleLocked(e)
-	c.dropIdleLocked(e)
+	if out.Moved {
+		bytes := e.machine.Bytes()
+		c.bytes += bytes - e.bytes
+		e.bytes = bytes
+		c.scheduleLocked(e)
+		c.dropIdleLocked(e)
+	}
 	if len(e.out) == 0 || e.flushing {
 		return false
 	}

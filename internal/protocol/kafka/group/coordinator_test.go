@@ -493,3 +493,32 @@ func FuzzDecodeDocument(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkHeartbeat(b *testing.B) {
+	for _, members := range []int{10, 5000} {
+		b.Run(fmt.Sprintf("%d members", members), func(b *testing.B) {
+			c, err := New(b.Context(), Config{InitialDelay: -1}, Deps{
+				Log: memlog.New(clock.Real(), rand.NewChaCha8([32]byte{2})), Store: memstate.New(clock.Real()), Clock: clock.Real(),
+				Random: rand.NewChaCha8([32]byte{1}), Logger: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			e := c.insertLocked("g", NewMachine("g", c.config, time.Now()))
+			for i := range members {
+				j := join("")
+				j.Candidate = fmt.Sprint(i)
+				e.machine.add(time.Now(), 0, j.Candidate, j)
+			}
+			e.machine.complete(time.Now())
+			h := Heartbeat{Member: "1", Generation: e.machine.generation}
+			c.settleLocked(e)
+			e.flushing = false
+			for b.Loop() {
+				if err := c.Heartbeat(b.Context(), "g", h); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

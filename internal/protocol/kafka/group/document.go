@@ -94,7 +94,7 @@ func DecodeDocument(value []byte) (Document, error) {
 // Restore returns the group that d describes. Its members' sessions begin anew: the node was away, not they. See Config.RestoreGrace.
 func Restore(id string, config Config, now time.Time, d Document) *Machine {
 	m := NewMachine(id, config, now)
-	m.state, m.since = d.State, d.Since
+	m.state, m.since, m.moved = d.State, d.Since, true
 	m.generation, m.protocolType, m.protocol, m.leader = d.Generation, d.ProtocolType, d.Protocol, d.Leader
 	for _, md := range d.Members {
 		m.order++

@@ -47,6 +47,7 @@ type Fellow struct {
 
 // Join answers at once with an error or the running generation, or when the rebalance that it takes part in is over.
 func (m *Machine) Join(now time.Time, to Token, j Join) {
+	m.moved = true
 	if m.state == Dead {
 		m.refuseJoin(to, j.Member, kerr.CoordinatorNotAvailable)
 		return
@@ -95,8 +96,7 @@ func (m *Machine) supports(j Join) bool {
 	if j.ProtocolType != m.protocolType {
 		return false
 	}
-	common := m.common()
-	return slices.ContainsFunc(j.Protocols, func(p Protocol) bool { return common[p.Name] })
+	return slices.ContainsFunc(j.Protocols, func(p Protocol) bool { return m.common(p.Name) })
 }
 
 func (m *Machine) joinNew(now time.Time, to Token, j Join) {

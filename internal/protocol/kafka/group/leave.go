@@ -15,6 +15,7 @@ type Leave struct {
 
 // Leave removes members and returns one error, or nil, for each.
 func (m *Machine) Leave(now time.Time, leaving []Leave) []error {
+	m.moved = true
 	errs := make([]error, len(leaving))
 	for i, l := range leaving {
 		if err := m.leave(now, l); err != nil {

@@ -58,6 +58,7 @@ type Machine struct {
 
 	out   Output
 	dirty bool // the document has changed since Ready last returned it
+	moved bool // Bytes or Deadline may have changed since Ready was last called, beyond signs of life
 }
 
 type member struct {
@@ -91,6 +92,8 @@ type Output struct {
 	Replies []Reply
 	Save    *Document // nil: nothing has changed that must survive
 	Events  []Event
+	// Moved says that Bytes or Deadline may have changed. After mere signs of life it is false: they only move the deadline away.
+	Moved bool
 }
 
 // Reply answers a waiting caller: Err, or else the part for its kind of request.
@@ -125,7 +128,8 @@ func (m *Machine) SetRoom(bytes int64) { m.room = min(bytes, m.config.MaxGroupBy
 // Ready returns what has accumulated since the last call.
 func (m *Machine) Ready() Output {
 	out := m.out
-	m.out = Output{}
+	out.Moved = m.moved
+	m.out, m.moved = Output{}, false
 	if m.dirty {
 		doc := m.document()
 		out.Save = &doc
@@ -148,7 +152,7 @@ func (m *Machine) Kill(now time.Time) {
 // Revive takes Kill back.
 func (m *Machine) Revive(now time.Time) { m.enter(Empty, now) }
 
-func (m *Machine) enter(s State, now time.Time) { m.state, m.since = s, now }
+func (m *Machine) enter(s State, now time.Time) { m.state, m.since, m.moved = s, now, true }
 
 func (m *Machine) reply(r Reply) {
 	if r.To != 0 {

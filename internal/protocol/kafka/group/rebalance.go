@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -132,45 +133,39 @@ func (m *Machine) electLeader() {
 	}
 }
 
-// common returns the protocols that every member supports.
-func (m *Machine) common() map[string]bool {
-	votes := map[string]int{}
+// common says whether every member supports a protocol.
+func (m *Machine) common(protocol string) bool {
 	for _, mem := range m.members {
-		seen := map[string]bool{}
-		for _, p := range mem.protocols {
-			if !seen[p.Name] {
-				seen[p.Name] = true
-				votes[p.Name]++
-			}
+		if !slices.ContainsFunc(mem.protocols, func(p Protocol) bool { return p.Name == protocol }) {
+			return false
 		}
 	}
-	common := map[string]bool{}
-	for name, n := range votes {
-		if n == len(m.members) {
-			common[name] = true
-		}
-	}
-	return common
+	return true
 }
 
 // choose returns the common protocol that most members like best; of several, the one that the oldest member prefers.
 func (m *Machine) choose() string {
-	common := m.common()
-	votes := map[string]int{}
-	best := ""
 	ordered := m.ordered()
+	if len(ordered) == 0 {
+		return ""
+	}
+	oldest := ordered[0].protocols
+	votes := map[string]int{} // for the common protocols, of which the oldest member has each
+	for _, p := range oldest {
+		if m.common(p.Name) {
+			votes[p.Name] = 0
+		}
+	}
 	for _, mem := range ordered {
 		for _, p := range mem.protocols {
-			if common[p.Name] {
+			if _, ok := votes[p.Name]; ok {
 				votes[p.Name]++
 				break
 			}
 		}
 	}
-	if len(ordered) == 0 {
-		return ""
-	}
-	for _, p := range ordered[0].protocols {
+	best := ""
+	for _, p := range oldest {
 		if votes[p.Name] > votes[best] {
 			best = p.Name
 		}

@@ -25,6 +25,7 @@ type Synced struct {
 
 // Sync answers when the leader's assignment is there.
 func (m *Machine) Sync(now time.Time, to Token, s Sync) {
+	m.moved = true
 	mem, err := m.current(s.Member, s.Instance, s.Generation)
 	switch {
 	case err != nil:

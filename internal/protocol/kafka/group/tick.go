@@ -27,6 +27,7 @@ func (m *Machine) Deadline() time.Time {
 
 // Tick does what is due at now: it ends sessions, forgets ids that nobody joined with, and ends waiting for joins and syncs.
 func (m *Machine) Tick(now time.Time) {
+	m.moved = true
 	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
 	for id, p := range m.pending {
 		if due(p.expires) {
@@ -63,6 +64,7 @@ func (m *Machine) syncDeadline(now time.Time) {
 
 // Cancel forgets a waiting caller: its connection is lost. Its member stays until its session ends, but for one that could not learn its id.
 func (m *Machine) Cancel(now time.Time, to Token) {
+	m.moved = true
 	for _, mem := range m.members {
 		switch to {
 		case mem.join:
