@@ -22,8 +22,10 @@ func ledger() aws.Ledger {
 		"GetRecords":                    {"ShardIterator", "Limit", "StreamARN", "DryRun"},
 		"GetShardIterator":              {"StreamName", "StreamARN", "ShardId", "ShardIteratorType", "StartingSequenceNumber", "Timestamp", "DryRun"},
 		"IncreaseStreamRetentionPeriod": {"StreamName", "StreamARN", "RetentionPeriodHours"},
-		"ListShards": {"StreamName", "StreamARN", "NextToken", "ExclusiveStartShardId", "MaxResults", "StreamCreationTimestamp",
-			"ShardFilter"},
+		"ListShards": {
+			"StreamName", "StreamARN", "NextToken", "ExclusiveStartShardId", "MaxResults", "StreamCreationTimestamp",
+			"ShardFilter",
+		},
 		"ListStreamConsumers":    {"StreamARN", "NextToken", "MaxResults", "StreamCreationTimestamp"},
 		"ListStreams":            {"Limit", "ExclusiveStartStreamName", "NextToken"},
 		"ListTagsForResource":    {"ResourceARN"},

@@ -373,17 +373,27 @@ func TestPutRefuses(t *testing.T) {
 	}{
 		{func(in *api.PutRecordInput) { in.StreamName = new("none") }, "ResourceNotFoundException: Stream none under account 000000000000 not found."},
 		{func(in *api.PutRecordInput) { in.StreamName = nil }, "InvalidArgumentException: Either StreamName or StreamARN should be provided."},
-		{func(in *api.PutRecordInput) { in.StreamARN = new("arn:aws:kinesis:us-east-1:111111111111:stream/s") },
-			"ResourceNotFoundException: Stream s under account 111111111111 not found."},
-		{func(in *api.PutRecordInput) { in.PartitionKey = nil },
-			"ValidationException: 1 validation error detected: Value 'null' at 'partitionKey' failed to satisfy constraint: Member must not be null"},
-		{func(in *api.PutRecordInput) { in.ExplicitHashKey = new("340282366920938463463374607431768211456") },
-			"InvalidArgumentException: Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was 340282366920938463463374607431768211456"},
-		{func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = new("7") },
-			"InvalidArgumentException: ExclusiveMinimumSequenceNumber 7 used in PutRecord on stream s under account 000000000000 is invalid."},
-		{func(in *api.PutRecordInput) { in.Data = make([]byte, 1<<20) },
+		{
+			func(in *api.PutRecordInput) { in.StreamARN = new("arn:aws:kinesis:us-east-1:111111111111:stream/s") },
+			"ResourceNotFoundException: Stream s under account 111111111111 not found.",
+		},
+		{
+			func(in *api.PutRecordInput) { in.PartitionKey = nil },
+			"ValidationException: 1 validation error detected: Value 'null' at 'partitionKey' failed to satisfy constraint: Member must not be null",
+		},
+		{
+			func(in *api.PutRecordInput) { in.ExplicitHashKey = new("340282366920938463463374607431768211456") },
+			"InvalidArgumentException: Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was 340282366920938463463374607431768211456",
+		},
+		{
+			func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = new("7") },
+			"InvalidArgumentException: ExclusiveMinimumSequenceNumber 7 used in PutRecord on stream s under account 000000000000 is invalid.",
+		},
+		{
+			func(in *api.PutRecordInput) { in.Data = make([]byte, 1<<20) },
 			"ValidationException: 1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048576 cap=1048576]' at 'data' failed to satisfy constraint: " +
-				"Member must have length less than or equal to 1048575"},
+				"Member must have length less than or equal to 1048575",
+		},
 		{func(in *api.PutRecordInput) { in.DryRun = new(true) }, "DryRunOperationException: *"},
 	} {
 		refused(r, r.putRecord, put(test.change), test.want)

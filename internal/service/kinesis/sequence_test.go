@@ -21,8 +21,10 @@ func TestSequenceLayout(t *testing.T) {
 		{"49590338271490256608559692538361571095921575989136588898", "created 1542776258 index 1734642199 arrived 1545084650 shard 6"},
 		{"49590338271490256608559692540925702759324208523137515618", "created 1542776258 index 1734644320 arrived 1545084709 shard 6"},
 		{sequence{created: 1763710000, shard: 3}.String(), "created 1763710000 index 0 arrived 0 shard 3"},
-		{sequence{created: 1, index: closedIndex, arrived: maxSequenceTime, shard: math.MaxInt32}.String(),
-			fmt.Sprintf("created 1 index %d arrived %d shard %d", closedIndex, maxSequenceTime, math.MaxInt32)},
+		{
+			sequence{created: 1, index: closedIndex, arrived: maxSequenceTime, shard: math.MaxInt32}.String(),
+			fmt.Sprintf("created 1 index %d arrived %d shard %d", closedIndex, maxSequenceTime, math.MaxInt32),
+		},
 	} {
 		got, err := parseSequence(test.text)
 		if err != nil {
