@@ -14,7 +14,7 @@ type Request struct {
 	Body          []byte    // what follows the header
 	Bytes         int       // size of the frame, its length field included
 	Received      time.Time // when the frame was complete
-	Pooled        bool      // Body's memory is used again when Serve has returned
+	Pooled        bool      // set by a session that does not keep Body: its memory is used again
 
 	flexible bool    // the response header has tags
 	budget   *Budget // for what Decode takes; nil in tests

@@ -403,6 +403,23 @@ func TestFramesWaitForMemory(t *testing.T) {
 	}
 }
 
+func TestStalledFramesDoNotHoldUpSmallOnes(t *testing.T) {
+	f := serve(t, func(c *Config) { c.MaxRequestBytes, c.MaxInFlightBytes = 8<<20, 16<<20 })
+	half := request(keyEcho, 0, 1, strings.Repeat("x", 900_000))[:50_000]
+	for range 50 {
+		write(t, f.dial(t), half)
+	}
+	eventually(t, "most wait for memory", func() bool { return f.server.budget(900_000).Contended() })
+	c := f.dial(t)
+	for _, size := range []int{10, inBuffer, 60_000} {
+		write(t, c, request(keyEcho, 0, 2, strings.Repeat("y", size)))
+		expect(t, c, 2, strings.Repeat("y", size))
+	}
+	if _, used := f.server.Connections(); used > 16<<20 {
+		t.Errorf("%d bytes are taken", used)
+	}
+}
+
 func TestWaitingSessionsLearnThatThePeerIsGone(t *testing.T) {
 	f := serve(t)
 	c := f.dial(t)

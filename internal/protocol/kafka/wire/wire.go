@@ -32,9 +32,9 @@ type Handler interface {
 
 // Session serves one connection's requests, one at a time.
 type Session interface {
-	// Serve does what r asks. ctx ends when the server stops, or earlier if the session called Conn.WatchPeer. r.Body is valid until
-	// the answer is done if r.Pooled is false, else until Serve returns. An error closes the connection and is logged as its reason. A nil
-	// answer means that none is sent.
+	// Serve does what r asks. ctx ends when the server stops or the connection is shut; for the client hanging up see Conn.WatchPeer. r.Body
+	// is the session's to keep, unless it sets r.Pooled: then its memory is used again when Serve has returned. An error closes the
+	// connection and is logged as its reason. A nil answer means that none is sent.
 	Serve(ctx context.Context, r *Request) (Answer, error)
 	// Close ends the session: no Serve is running or will.
 	Close()
