@@ -134,12 +134,6 @@ func randomBytes(t *testing.T, node *process.Node, random *rand.Rand) {
 	}
 }
 
-// frame returns a request as it goes over the wire, header version as the key and version ask for.
-func frame(r kmsg.Request, version int16) []byte {
-	r.SetVersion(version)
-	return kmsg.NewRequestFormatter(kmsg.FormatterClientID("hostile")).AppendRequest(nil, r, 1)
-}
-
 // exemplars are whole requests of the kinds that hold lengths within lengths.
 func exemplars() [][]byte {
 	metadata := kmsg.NewPtrMetadataRequest()

@@ -184,6 +184,12 @@ func attack(address string, payload []byte) ([]byte, error) {
 	return answer, nil // a reset is an end
 }
 
+// frame returns a request as it goes over the wire, header version as the key and version ask for.
+func frame(r kmsg.Request, version int16) []byte {
+	r.SetVersion(version)
+	return kmsg.NewRequestFormatter(kmsg.FormatterClientID("hostile")).AppendRequest(nil, r, 1)
+}
+
 // produceRaw sends one record batch as it is, by topic name, and returns the partition's error code.
 func produceRaw(node *process.Node, topic string, recordBatch []byte) (int16, error) {
 	produce := kmsg.NewPtrProduceRequest()
