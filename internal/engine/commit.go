@@ -42,6 +42,7 @@ func (e *Engine) commit() {
 		}
 		if err := e.write(g); err != nil {
 			e.fail(err)
+			e.abandon(g, err)
 			return
 		}
 		e.publish(g)
@@ -179,7 +180,8 @@ func (e *Engine) recycle(g *group) {
 	e.mu.Unlock()
 }
 
-// fail stops the engine for good: nothing is written any more, everyone who waits is told, reads go on.
+// fail stops the engine for good: nothing is written any more, everyone who waits is told, reads go on. Any goroutine may call it; the group
+// on its way to the disk stays the committer's.
 func (e *Engine) fail(err error) {
 	e.mu.Lock()
 	if e.failed == nil {
@@ -188,15 +190,19 @@ func (e *Engine) fail(err error) {
 		e.fatal <- err
 		e.halt.Do(func() { close(e.stop) })
 	}
-	groups := []*group{e.writing, e.open}
-	e.writing, e.open = nil, &group{block: e.open.block}
+	g := e.open
+	e.open = &group{block: g.block}
 	close(e.room)
 	e.room = make(chan struct{})
 	e.mu.Unlock()
-	for _, g := range groups {
-		if g != nil {
-			g.finish(fmt.Errorf("%w: %w", stream.ErrUnavailable, err))
-		}
-	}
+	g.finish(fmt.Errorf("%w: %w", stream.ErrUnavailable, err))
 	e.wake()
+}
+
+// abandon tells those who wait for a group that could not be written.
+func (e *Engine) abandon(g *group, err error) {
+	e.mu.Lock()
+	e.writing = nil
+	e.mu.Unlock()
+	g.finish(fmt.Errorf("%w: %w", stream.ErrUnavailable, err))
 }

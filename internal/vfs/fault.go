@@ -30,7 +30,8 @@ const (
 // A read's hook sees Bytes after they were read and may change them.
 type Call struct {
 	Op    Op
-	Name  string // base name
+	Name  string // base name, the one that the file was opened by
+	File  File   // the file operated on, nil for an operation of the FS
 	Bytes []byte
 	Off   int64
 }
@@ -114,16 +115,20 @@ type faultFile struct {
 	name string
 }
 
+func (f *faultFile) call(op Op) error {
+	return f.fs.hook(&Call{Op: op, File: f.File, Name: filepath.Base(f.name)})
+}
+
 func (f *faultFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(p, off)
-	if fault := f.fs.hook(&Call{Op: OpRead, Name: filepath.Base(f.name), Bytes: p[:n], Off: off}); fault != nil {
+	if fault := f.fs.hook(&Call{Op: OpRead, File: f.File, Name: filepath.Base(f.name), Bytes: p[:n], Off: off}); fault != nil {
 		return 0, fault
 	}
 	return n, err
 }
 
 func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
-	c := &Call{Op: OpWrite, Name: filepath.Base(f.name), Bytes: p, Off: off}
+	c := &Call{Op: OpWrite, File: f.File, Name: filepath.Base(f.name), Bytes: p, Off: off}
 	if err := f.fs.hook(c); err != nil {
 		if len(c.Bytes) == len(p) {
 			return 0, err
@@ -135,28 +140,28 @@ func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
 }
 
 func (f *faultFile) Sync() error {
-	if err := f.fs.call(OpSync, f.name); err != nil {
+	if err := f.call(OpSync); err != nil {
 		return err
 	}
 	return f.File.Sync()
 }
 
 func (f *faultFile) Truncate(size int64) error {
-	if err := f.fs.call(OpTruncate, f.name); err != nil {
+	if err := f.call(OpTruncate); err != nil {
 		return err
 	}
 	return f.File.Truncate(size)
 }
 
 func (f *faultFile) Allocate(size int64) error {
-	if err := f.fs.call(OpAllocate, f.name); err != nil {
+	if err := f.call(OpAllocate); err != nil {
 		return err
 	}
 	return f.File.Allocate(size)
 }
 
 func (f *faultFile) Size() (int64, error) {
-	if err := f.fs.call(OpSize, f.name); err != nil {
+	if err := f.call(OpSize); err != nil {
 		return 0, err
 	}
 	return f.File.Size()

@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/freshet/freshet/internal/engine/format"
+	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/vfs"
+)
+
+// Report is what Check has found in a directory.
+type Report struct {
+	Files       int
+	Groups      int64
+	Batches     int64
+	Changes     int64 // of state, checkpoints' included
+	Bytes       int64 // checked
+	Checkpoints int
+	Streams     int
+	Shards      int
+	Documents   int
+	Cursors     int
+	TornFile    string // where a crash has cut the log off, if it has: opening truncates it there
+	TornByte    int64
+	Damage      []*stream.CorruptError // empty: all is as it was written
+}
+
+// Check verifies a log that no process has open: every group and payload of every log file, every index, every checkpoint, and then what
+// opening would check, among it that each shard's batches follow each other under leader epochs that only grow. It changes nothing.
+// Damage is in the report; the error is for what could not be read at all, vfs.ErrLocked (wrapped) for a log in use.
+func Check(v vfs.FS, dir string) (*Report, error) {
+	lock, err := v.Lock(filepath.Join(dir, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("check %s: %w", dir, err)
+	}
+	c := checker{fs: v, dir: dir}
+	err = c.run()
+	if err = errors.Join(err, lock.Close()); err != nil {
+		return nil, fmt.Errorf("check %s: %w", dir, err)
+	}
+	return &c.report, nil
+}
+
+type checker struct {
+	fs     vfs.FS
+	dir    string
+	report Report
+}
+
+// damaged puts err into the report if it is damage, and returns it if it is not.
+func (c *checker) damaged(err error) error {
+	var corrupt *stream.CorruptError
+	if !errors.As(err, &corrupt) {
+		return err
+	}
+	for _, d := range c.report.Damage {
+		if *d == *corrupt {
+			return nil
+		}
+	}
+	c.report.Damage = append(c.report.Damage, corrupt)
+	return nil
+}
+
+func (c *checker) run() error {
+	e := &Engine{cfg: Config{Dir: c.dir, FS: readOnly{c.fs}}}
+	e.cfg.setDefaults()
+	e.tables = newTables(e.cfg.MaxProducers)
+	e.index.budget = e.cfg.IndexBytes
+	defer func() {
+		for _, f := range e.files {
+			_ = f.release() // was only read
+		}
+	}()
+	if err := c.checkpoints(e); err != nil {
+		return err
+	}
+	from, err := e.loadCheckpoint()
+	if err != nil {
+		return c.damaged(err)
+	}
+	if err := e.openFiles(from); err != nil {
+		return c.damaged(err)
+	}
+	for i := range e.files {
+		if err := c.file(e, i, &from); err != nil {
+			return err
+		}
+	}
+	t := &e.tables
+	c.report.Files, c.report.Streams, c.report.Shards = len(e.files), len(t.streams), len(t.shards)
+	for kind, of := range t.documents {
+		if kind != leaseKind {
+			c.report.Documents += len(of)
+		}
+	}
+	for _, of := range t.cursors {
+		c.report.Cursors += len(of)
+	}
+	if len(c.report.Damage) > 0 || len(e.files) == 0 {
+		return nil // the rest would only repeat it in other words
+	}
+	return c.damaged(e.checkContiguous())
+}
+
+// checkpoints reads all checkpoints, also those that opening would not need.
+func (c *checker) checkpoints(e *Engine) error {
+	names, err := c.fs.List(c.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, checkpointPrefix) {
+			continue
+		}
+		c.report.Checkpoints++
+		if _, err := e.readCheckpoint(name, func(change) { c.report.Changes++ }); err != nil {
+			if err := c.damaged(err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// file checks file i group by group, and its index against them.
+func (c *checker) file(e *Engine, i int, from *format.CheckpointHeader) error {
+	f := e.files[i]
+	s, err := newScanner(f)
+	if err != nil {
+		return err
+	}
+	last := i+1 == len(e.files)
+	replayed := f.Last >= from.File
+	end, err := e.scanGroups(s, func(g *format.Group, at int64) error {
+		c.count(g)
+		if !replayed || f.First == from.File && at < from.Position {
+			return e.indexGroup(f, g, at)
+		}
+		return e.applyGroup(f, g, at)
+	})
+	if err != nil {
+		return c.damaged(err)
+	}
+	c.report.Bytes += s.at
+	if replayed {
+		if err := c.damaged(e.checkEnd(i, s, end, from)); err != nil {
+			return err
+		}
+	}
+	t, directory, footerErr := readFooter(f)
+	switch {
+	case footerErr != nil && !replayed:
+		if err := c.damaged(footerErr); err != nil {
+			return err
+		}
+		if end.damaged {
+			return c.damaged(f.corrupt(end.badAt, "%s", end.reason))
+		}
+	case footerErr == nil && t.End != s.at:
+		return c.damaged(f.corrupt(end.badAt, "%s, but the groups of this file end at byte %d", end.reason, t.End))
+	case footerErr == nil:
+		return c.index(f, directory)
+	}
+	if last && c.leavings(s) {
+		c.report.TornFile, c.report.TornByte = filepath.Join(logDir, f.name), s.at
+	}
+	return nil
+}
+
+func (c *checker) count(g *format.Group) {
+	c.report.Groups++
+	_ = g.Each(func(e format.Entry, _ []byte, _ int) error {
+		if e.Kind == format.KindBatch {
+			c.report.Batches++
+		} else {
+			c.report.Changes++
+		}
+		return nil
+	})
+}
+
+// leavings says whether something else than zeros follows where the groups end.
+func (c *checker) leavings(s *scanner) bool {
+	b, err := s.bytes(s.at, format.Align)
+	return err == nil && strings.Trim(string(b), "\x00") != ""
+}
+
+// index compares a finished file's index with its groups.
+func (c *checker) index(f *logFile, directory []format.Span) error {
+	of := map[stream.Shard]*span{}
+	for _, sp := range f.spans {
+		of[sp.Shard] = sp
+	}
+	for i := range directory {
+		d := &directory[i]
+		extents, err := (&span{Span: *d, file: f}).readExtents()
+		if err != nil {
+			if err := c.damaged(err); err != nil {
+				return err
+			}
+			continue
+		}
+		sp := of[d.Shard]
+		if sp == nil {
+			continue // deleted or trimmed since
+		}
+		have := map[format.Extent]bool{}
+		for _, x := range extents {
+			have[x] = true
+		}
+		for _, x := range sp.extents {
+			if !have[x] {
+				return c.damaged(f.corrupt(d.Position, "index does not have the batch at byte %d, offset %d of shard %d of stream %s", x.Position, x.Base, d.Shard.Index, d.Shard.Stream))
+			}
+		}
+	}
+	return nil
+}
+
+// readOnly is a file system that Check cannot change by mistake.
+type readOnly struct{ vfs.FS }
+
+var errReadOnly = errors.New("a check must not change the log")
+
+func (readOnly) Create(string) (vfs.File, error)     { return nil, errReadOnly }
+func (readOnly) OpenDirect(string) (vfs.File, error) { return nil, errReadOnly }
+func (readOnly) Rename(string, string) error         { return errReadOnly }
+func (readOnly) Remove(string) error                 { return nil } // files that a rewritten one replaces are just left out
+func (readOnly) MkdirAll(string) error               { return errReadOnly }
+func (readOnly) SyncDir(string) error                { return errReadOnly }
