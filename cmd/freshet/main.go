@@ -30,6 +30,8 @@ type cli struct {
 	Ls      lsCmd      `cmd:"" help:"List delivered objects."`
 	Cat     catCmd     `cmd:"" help:"Write delivered objects to standard output."`
 	Ca      caCmd      `cmd:"" help:"Print where the certificate is that clients of --aws-tls must trust."`
+	Check   checkCmd   `cmd:"" help:"Verify the data directory of a stopped node."`
+	Dump    dumpCmd    `cmd:"" help:"Print the batches in the data directory of a stopped node."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/freshet/freshet/internal/engine"
+	"github.com/freshet/freshet/internal/vfs"
+)
+
+// dataDir is the argument of the verbs that read a stopped node's log.
+type dataDir struct {
+	Dir string `arg:"" optional:"" default:"${data}" placeholder:"DIR" help:"Data directory of a node that is stopped."`
+}
+
+// logDir is where package engine keeps its files in a data directory.
+const logDir = "log"
+
+// existing returns an error if there is nothing to read, so that a mistyped name is not taken for an empty log.
+func (d *dataDir) existing() error {
+	if info, err := os.Stat(filepath.Join(d.Dir, logDir)); err != nil || !info.IsDir() {
+		return &usageError{fmt.Errorf("%s is no data directory: it has no %s in it", d.Dir, logDir)}
+	}
+	return nil
+}
+
+// checkCmd verifies everything that a stopped node has stored.
+type checkCmd struct {
+	dataDir
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// checked is what check --json prints.
+type checked struct {
+	Dir         string `json:"dir"`
+	Sound       bool   `json:"sound"`
+	Files       int    `json:"files"`
+	Groups      int64  `json:"groups"`
+	Batches     int64  `json:"batches"`
+	Changes     int64  `json:"changes"`
+	Bytes       int64  `json:"bytes"`
+	Checkpoints int    `json:"checkpoints"`
+	Streams     int    `json:"streams"`
+	Shards      int    `json:"shards"`
+	Documents   int    `json:"documents"`
+	Cursors     int    `json:"cursors"`
+	Torn        *place `json:"torn,omitempty"` // where a crash cut the log off; opening truncates it there
+	Damage      []flaw `json:"damage"`
+}
+
+type place struct {
+	File string `json:"file"`
+	Byte int64  `json:"byte"`
+}
+
+type flaw struct {
+	place
+	Reason string `json:"reason"`
+}
+
+func (c *checkCmd) Run(t *terminal) error {
+	if err := c.existing(); err != nil {
+		return err
+	}
+	report, err := engine.Check(vfs.OS(), c.Dir)
+	if err != nil {
+		return err
+	}
+	found := c.found(report)
+	if c.JSON {
+		err = json.NewEncoder(t.stdout).Encode(found)
+	} else {
+		err = found.print(t)
+	}
+	if err == nil && !found.Sound {
+		return errDamaged
+	}
+	return err
+}
+
+func (c *checkCmd) found(r *engine.Report) *checked {
+	found := &checked{
+		Dir: c.Dir, Sound: len(r.Damage) == 0, Files: r.Files, Groups: r.Groups, Batches: r.Batches, Changes: r.Changes, Bytes: r.Bytes,
+		Checkpoints: r.Checkpoints, Streams: r.Streams, Shards: r.Shards, Documents: r.Documents, Cursors: r.Cursors, Damage: []flaw{},
+	}
+	if r.TornFile != "" {
+		found.Torn = &place{r.TornFile, r.TornByte}
+	}
+	for _, d := range r.Damage {
+		found.Damage = append(found.Damage, flaw{place{d.File, d.Byte}, d.Reason})
+	}
+	return found
+}
+
+// print writes the findings for humans.
+func (f *checked) print(t *terminal) error {
+	verdict := "sound"
+	if !f.Sound {
+		verdict = "DAMAGED"
+	}
+	_, err := fmt.Fprintf(t.stdout, "%s: %s\n  log          %d files, %s checked: %d groups, %d batches, %d changes of state\n"+
+		"  checkpoints  %d\n  streams      %d with %d shards\n  state        %d documents, %d cursors\n",
+		f.Dir, verdict, f.Files, byteCount(f.Bytes), f.Groups, f.Batches, f.Changes, f.Checkpoints, f.Streams, f.Shards, f.Documents, f.Cursors)
+	if err == nil && f.Torn != nil {
+		_, err = fmt.Fprintf(t.stdout, "  torn         %s at byte %d: what a crash had not finished, and nothing that was acknowledged; the next start cuts it off\n", f.Torn.File, f.Torn.Byte)
+	}
+	for _, d := range f.Damage {
+		if err == nil {
+			_, err = fmt.Fprintf(t.stdout, "  damaged      %s byte %d: %s\n", d.File, d.Byte, d.Reason)
+		}
+	}
+	return err
+}
