@@ -86,6 +86,10 @@ func (f *fetchSessions) begin(log stream.Log, c *Client, req *kmsg.FetchRequest)
 	case s.byName != (req.Version < 13):
 		return nil, nil, refuse(kerr.FetchSessionTopicIDError, "fetch session %d names topics otherwise", s.id)
 	}
+	if f.parts+countParts(req) > maxSessionParts {
+		f.removeLocked(s)
+		return nil, nil, refuse(kerr.FetchSessionIDNotFound, "fetch session %d has no room for more partitions", s.id)
+	}
 	s.set.forget(req)
 	s.set.update(req)
 	f.parts += len(s.set.parts) - s.parts
@@ -97,6 +101,14 @@ func (f *fetchSessions) begin(log stream.Log, c *Client, req *kmsg.FetchRequest)
 	s.busy, s.used = true, f.clock.Now()
 	s.epoch = nextEpoch(s.epoch)
 	return s.set, s, nil
+}
+
+func countParts(req *kmsg.FetchRequest) int {
+	n := 0
+	for i := range req.Topics {
+		n += len(req.Topics[i].Partitions)
+	}
+	return n
 }
 
 // nextEpoch counts 1 to 2^31-1 and around.
