@@ -60,11 +60,6 @@ func (m *metrics) gauge(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "freshet", Name: name, Help: help}, read))
 }
 
-// counter registers a growing value that is read when the metrics are.
-func (m *metrics) counter(name, help string, read func() float64) {
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "freshet", Name: name, Help: help}, read))
-}
-
 func (m *metrics) observeKafka(o *kafka.Observation) {
 	m.kafkaRequests.WithLabelValues(o.API, kafkaStatus(o)).Inc()
 	m.kafkaSeconds.WithLabelValues(o.API).Observe(o.Latency.Seconds())

@@ -135,6 +135,9 @@ func TestNodeAnswersOperators(t *testing.T) {
 			t.Errorf("%s: %d without %q: %s", path, status, want, body)
 		}
 	}
+	if status, body := get(t, node.Addresses().AWS+"/metrics"); status != http.StatusOK || !strings.Contains(body, "freshet_log_commits_total ") || !strings.Contains(body, "freshet_log_disk_full 0") {
+		t.Errorf("no figures of the log: %d %s", status, body)
+	}
 	plain := start(t, app.Config{}, app.Deps{})
 	if status, body := get(t, plain.Addresses().AWS+"/debug/pprof/"); status == http.StatusOK {
 		t.Errorf("profiles are served without request: %s", body)

@@ -84,28 +84,7 @@ func (n *Node) openFrontDoor() (*aws.FrontDoor, error) {
 // watchFigures registers what the parts count themselves.
 func (n *Node) watchFigures() {
 	m := n.metrics
-	m.registry.MustRegister(n.delivery)
-	stat := func(read func(engine.Stats) int64) func() float64 {
-		return func() float64 { return float64(read(n.engine.Stats(false))) }
-	}
-	m.counter("log_commits_total", "Group commits.", stat(func(s engine.Stats) int64 { return s.Groups }))
-	m.counter("log_syncs_total", "Syncs of log files.", stat(func(s engine.Stats) int64 { return s.Syncs }))
-	m.counter("log_written_bytes_total", "Bytes of group commits.", stat(func(s engine.Stats) int64 { return s.Written }))
-	m.counter("log_cold_reads_total", "Reads of batches from files instead of memory.", stat(func(s engine.Stats) int64 { return s.ColdReads }))
-	m.counter("log_checkpoints_total", "Checkpoints written.", stat(func(s engine.Stats) int64 { return s.Checkpoints }))
-	m.counter("log_rewritten_bytes_total", "Bytes written anew to leave out dead ones.", stat(func(s engine.Stats) int64 { return s.Rewritten }))
-	m.gauge("log_files", "Log files.", stat(func(s engine.Stats) int64 { return int64(s.Files) }))
-	m.gauge("log_file_bytes", "Disk space of log files.", stat(func(s engine.Stats) int64 { return s.FileBytes }))
-	m.gauge("log_live_bytes", "Bytes of readable batches.", stat(func(s engine.Stats) int64 { return s.LiveBytes }))
-	m.gauge("log_tail_bytes", "Memory of the newest records.", stat(func(s engine.Stats) int64 { return s.TailBytes }))
-	m.gauge("log_index_bytes", "Memory of file indexes.", stat(func(s engine.Stats) int64 { return s.IndexBytes }))
-	m.gauge("log_recovery_seconds", "Time that opening the log took.", func() float64 { return n.engine.Stats(false).Recovery.Seconds() })
-	m.gauge("log_disk_full", "1 while writes are refused because the disk is full.", func() float64 {
-		if n.engine.Stats(false).Full {
-			return 1
-		}
-		return 0
-	})
+	m.registry.MustRegister(n.delivery, logFigures{n.engine})
 	m.gauge("kafka_connections", "Kafka clients connected.", func() float64 { open, _ := n.kafka.Connections(); return float64(open) })
 	m.gauge("kafka_request_memory_bytes", "Memory of Kafka requests in progress.", func() float64 { _, b := n.kafka.Connections(); return float64(b) })
 }
