@@ -55,6 +55,7 @@ type demo struct {
 	cfg      Config
 	at       app.Addresses
 	logger   *slog.Logger
+	aws      aws.Config
 	kinesis  *kinesis.Client
 	firehose *firehose.Client
 	machine  *flowMeter
@@ -135,7 +136,7 @@ func (d *demo) connect() {
 		id, secret, _ := strings.Cut(d.cfg.Node.AccessKeys[0], ":")
 		cfg.Credentials = credentials.NewStaticCredentialsProvider(id, secret, "")
 	}
-	d.kinesis, d.firehose = kinesis.NewFromConfig(cfg), firehose.NewFromConfig(cfg)
+	d.aws, d.kinesis, d.firehose = cfg, kinesis.NewFromConfig(cfg), firehose.NewFromConfig(cfg)
 }
 
 // work makes the streams and runs everything until ctx ends.

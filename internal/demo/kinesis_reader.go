@@ -99,8 +99,10 @@ func (d *demo) readByKinesis(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, shard := range shards {
 		group.Go(func() error {
+			// A client of its own: the SDK's decoder of events is not safe for several subscriptions of one (aws/smithy-go#714).
+			client := kinesis.NewFromConfig(d.aws)
 			for ctx.Err() == nil {
-				if err := d.subscribe(ctx, consumer, shard, started); err != nil && ctx.Err() == nil {
+				if err := d.subscribe(ctx, client, consumer, shard, started); err != nil && ctx.Err() == nil {
 					d.logger.Warn("subscribe to shard", "shard", shard, "error", err)
 					_ = pause(ctx, time.Second)
 				}
@@ -154,8 +156,8 @@ func (d *demo) register(ctx context.Context) (consumer *string, shards []string,
 }
 
 // subscribe reads a shard for as long as a subscription lasts: five minutes.
-func (d *demo) subscribe(ctx context.Context, consumer *string, shard string, started time.Time) error {
-	out, err := d.kinesis.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{
+func (d *demo) subscribe(ctx context.Context, client *kinesis.Client, consumer *string, shard string, started time.Time) error {
+	out, err := client.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{
 		ConsumerARN: consumer, ShardId: &shard, StartingPosition: d.kinesisLag.start(shard),
 	})
 	if err != nil {
