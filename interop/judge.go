@@ -178,7 +178,7 @@ func parse(output []byte) []finding {
 		}
 		f := finding{Capability: fields[1], Verdict: verdict(fields[2])}
 		if len(fields) == 4 {
-			f.Detail = fields[3]
+			f.Detail = strings.TrimSpace(fields[3])
 		}
 		findings = append(findings, f)
 	}

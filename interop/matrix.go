@@ -133,7 +133,7 @@ func codecsOf(r result, capability string) string {
 // remarks say what did not pass, and what did not run.
 func remarks(results []result) string {
 	var b strings.Builder
-	b.WriteString("✓ passes, ✗ fails, – the client has no such thing, ? did not run.\n")
+	b.WriteString("✓ passes, ✗ fails, – not asked: the client has no such thing, or others judge it, ? did not run.\n")
 	for _, r := range results {
 		if r.Missing != "" {
 			fmt.Fprintf(&b, "- %s %s: %s\n", r.Title, r.Version, r.Missing)
