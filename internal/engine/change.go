@@ -181,7 +181,7 @@ func (c *cursorsChange) encode(dst []byte) []byte {
 
 func (c *cursorsChange) decode(r *reader) {
 	c.owner = r.string()
-	for n := r.count(24); n > 0; n-- {
+	for n := r.count(22); n > 0; n-- {
 		c.cursors = append(c.cursors, stream.Cursor{
 			Shard:     r.shard(),
 			Next:      stream.Offset(r.int()),

@@ -39,7 +39,7 @@ func TestPowerCut(t *testing.T) {
 		first, _ = strconv.ParseUint(s, 10, 64)
 	}
 	t.Logf("seeds %d to %d; ENGINE_CRASH_FIRST=%d runs them again", first, first+uint64(seeds)-1, first)
-	cuts, rewrites, removed := 0, int64(0), int64(0)
+	cuts, rewrites, removed, recycled := 0, int64(0), int64(0), int64(0)
 	for i := range uint64(seeds) {
 		w := newWorkload(t, first+i)
 		w.run()
@@ -52,8 +52,9 @@ func TestPowerCut(t *testing.T) {
 		cuts += len(w.cuts)
 		rewrites += w.stats.Rewrites
 		removed += w.stats.Removed
+		recycled += w.stats.Recycled
 	}
-	t.Logf("%d workloads, %d power cuts, %d files rewritten, %d removed", seeds, cuts, rewrites, removed)
+	t.Logf("%d workloads, %d power cuts, %d files rewritten, %d given up, %d of them recycled", seeds, cuts, rewrites, removed, recycled)
 }
 
 // cut is the disk at one moment, and when that was.

@@ -45,10 +45,12 @@ type logFile struct {
 //	0000000000000003.log                        log file 3
 //	0000000000000004-0000000000000006.1.log     files 4 to 6 written anew, without what was dead
 //	next.tmp, rewrite.tmp                       not part of the log yet
+//	spare.tmp                                   a dead file, to be written over
 const (
 	logDir     = "log"
 	nextName   = "next.tmp"
 	rewriteTmp = "rewrite.tmp"
+	spareName  = "spare.tmp"
 )
 
 // fileName returns the base name of the file with that header.
@@ -79,8 +81,10 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 	if _, err := io.ReadFull(e.cfg.Random, id[:]); err != nil {
 		return nil, fmt.Errorf("draw file id: %w", err)
 	}
-	h.ID = binary.LittleEndian.Uint64(id[:])
-	f, err := e.cfg.FS.Create(e.logPath(tmp))
+	// The number goes in too: a node that is started again and again with the same seed draws the same ids, and an older file's leavings must
+	// not look like this one's.
+	h.ID = binary.LittleEndian.Uint64(id[:]) ^ (h.First<<8+uint64(h.Generation))*0x9e3779b97f4a7c15
+	f, size, err := e.newFile(tmp)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +93,8 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 	lf.end.Store(format.FirstGroup)
 	header := make([]byte, format.FirstGroup) // whole pages, so that no direct write meets a dirty one in the cache
 	copy(header, lf.FileHeader.Append(nil))
-	lf.allocated, lf.zeroed = format.FirstGroup, format.FirstGroup
+	lf.allocated = max(size, format.FirstGroup)
+	lf.zeroed = (lf.allocated + format.Align - 1) / format.Align * format.Align
 	if _, err := f.WriteAt(header, 0); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -97,6 +102,26 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return lf, nil
+}
+
+// newFile makes an empty file, or takes the dead one that was kept: its blocks are on the disk already, so overwriting them syncs as fast as if
+// they had been written with zeros, and what they hold has another file's id.
+func (e *Engine) newFile(tmp string) (f vfs.File, size int64, err error) {
+	if tmp != nextName || !e.recycled.CompareAndSwap(true, false) {
+		f, err = e.cfg.FS.Create(e.logPath(tmp))
+		return f, 0, err
+	}
+	if err := e.cfg.FS.Rename(e.logPath(spareName), e.logPath(tmp)); err != nil {
+		return nil, 0, err
+	}
+	if f, err = e.cfg.FS.Open(e.logPath(tmp)); err != nil {
+		return nil, 0, err
+	}
+	if size, err = f.Size(); err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	e.counters.recycled.Add(1)
+	return f, size, nil
 }
 
 // adopt gives a file made by createFile its name.

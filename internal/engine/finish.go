@@ -49,8 +49,7 @@ func (e *Engine) roll(states []producerState) error {
 	return nil
 }
 
-// nextFile makes the file that the log goes on in, from a dead one if there is one: its blocks are on the disk already, so overwriting them
-// syncs as fast as if they had been written with zeros, and what they hold has another file's id.
+// nextFile makes the file that the log goes on in.
 func (e *Engine) nextFile(h format.FileHeader) (*logFile, error) {
 	if err := e.cfg.FS.Remove(e.logPath(nextName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

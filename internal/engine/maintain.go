@@ -3,8 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 
+	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -120,32 +122,85 @@ func (e *Engine) removeDead() error {
 	return nil
 }
 
-// discard removes a file that nobody finds any more. Its name need not be gone for certain: should a crash bring it back, all it holds is dead
-// still, or replaced.
+// discard removes a file that nobody finds any more, or keeps it for nextFile to write over.
 func (e *Engine) discard(f *logFile) error {
 	e.view.RLock()
 	spans := f.spans
 	e.view.RUnlock()
 	e.index.forget(spans)
 	e.counters.removed.Add(1)
+	if e.recyclable(f) {
+		return errors.Join(e.recycleFile(f), f.release())
+	}
+	// The name need not be gone for certain: should a crash bring it back, all that the file holds is dead still, or replaced.
 	return errors.Join(e.cfg.FS.Remove(e.logPath(f.name)), f.release())
 }
 
-// wasteful returns neighbouring files with too many dead bytes, which fit into one file together, or nil.
+// recyclable says whether a dead file is worth keeping: there is no other one, no reader is still at it, it has the usual size, and the disk is
+// not full.
+func (e *Engine) recyclable(f *logFile) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.full && !e.recycled.Load() && f.refs.Load() == 1 && f.end.Load() > e.cfg.FileBytes/2
+}
+
+// recycleFile gives a dead file its new name for certain before a byte of it may change: a file with a log file's name is always whole.
+func (e *Engine) recycleFile(f *logFile) error {
+	if err := e.cfg.FS.Rename(e.logPath(f.name), e.logPath(spareName)); err != nil {
+		return err
+	}
+	if err := e.cfg.FS.SyncDir(filepath.Join(e.cfg.Dir, logDir)); err != nil {
+		return &syncError{logDir, err}
+	}
+	e.recycled.Store(true)
+	return nil
+}
+
+// mergeFiles is how many small neighbouring files are put together into one: what is kept for long would else leave a small file for every
+// large one that has died. smallPart is the part of FileBytes up to which a file is small.
+const (
+	mergeFiles = 8
+	smallPart  = 8
+)
+
+// wasteful returns neighbouring files that are worth writing anew, and fit into one file together, or nil: those with too many dead bytes,
+// or else many small ones.
 func (e *Engine) wasteful() []*logFile {
+	if e.cfg.RewriteDead >= 1 {
+		return nil
+	}
 	e.view.RLock()
 	defer e.view.RUnlock()
-	var files []*logFile
+	run := e.neighboursLocked(func(f *logFile) bool {
+		// What the file would have left is padded to whole pages too: without that in the account a small one is written anew for ever.
+		bytes, left := f.end.Load(), f.live+f.live/8+3*format.Align
+		return float64(bytes-left) >= e.cfg.RewriteDead*float64(bytes)
+	})
+	if len(run) > 0 {
+		return run
+	}
+	run = e.neighboursLocked(func(f *logFile) bool { return f.end.Load() < e.cfg.FileBytes/smallPart })
+	if len(run) < mergeFiles {
+		return nil
+	}
+	return run
+}
+
+// neighboursLocked returns the longest run of settled, live neighbours that fit and whose batches fill no more than one file.
+func (e *Engine) neighboursLocked(fit func(f *logFile) bool) []*logFile {
+	var longest, run []*logFile
 	var live int64
 	for _, f := range e.files {
-		bytes := f.end.Load()
-		dead := float64(bytes-f.live) / float64(bytes)
-		if f.live > 0 && e.settledLocked(f) && dead >= e.cfg.RewriteDead && live+f.live <= e.cfg.FileBytes {
-			files = append(files, f)
-			live += f.live
-		} else if len(files) > 0 {
-			break
+		if f.live == 0 || !e.settledLocked(f) || !fit(f) {
+			run, live = nil, 0
+			continue
+		}
+		if live += f.live; live > e.cfg.FileBytes {
+			run, live = nil, f.live
+		}
+		if run = append(run, f); len(run) > len(longest) {
+			longest = run
 		}
 	}
-	return files
+	return longest
 }

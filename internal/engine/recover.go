@@ -64,7 +64,7 @@ func (e *Engine) recover(ctx context.Context) error {
 }
 
 func (e *Engine) removeTemporary() error {
-	for _, name := range []string{filepath.Join(e.cfg.Dir, checkpointTmp), e.logPath(nextName), e.logPath(rewriteTmp)} {
+	for _, name := range []string{filepath.Join(e.cfg.Dir, checkpointTmp), e.logPath(nextName), e.logPath(rewriteTmp), e.logPath(spareName)} {
 		if err := e.cfg.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

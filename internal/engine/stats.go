@@ -9,7 +9,7 @@ import (
 
 // counters count since Open.
 type counters struct {
-	groups, syncs, written, coldReads, checkpoints, rewrites, rewritten, removed atomic.Int64
+	groups, syncs, written, coldReads, checkpoints, rewrites, rewritten, removed, recycled atomic.Int64
 }
 
 // Stats describes an engine at a moment. Counts are since Open.
@@ -21,7 +21,8 @@ type Stats struct {
 	Checkpoints int64
 	Rewrites    int64 // files written anew
 	Rewritten   int64 // bytes written by rewrites
-	Removed     int64 // files removed
+	Removed     int64 // dead files given up
+	Recycled    int64 // of them written over
 	Files       int
 	FileBytes   int64 // on disk, reserved space included
 	LiveBytes   int64 // of batches that are readable
@@ -45,7 +46,7 @@ func (e *Engine) Stats(shards bool) Stats {
 	c := &e.counters
 	s := Stats{
 		Groups: c.groups.Load(), Syncs: c.syncs.Load(), Written: c.written.Load(), ColdReads: c.coldReads.Load(),
-		Checkpoints: c.checkpoints.Load(), Rewrites: c.rewrites.Load(), Rewritten: c.rewritten.Load(), Removed: c.removed.Load(),
+		Checkpoints: c.checkpoints.Load(), Rewrites: c.rewrites.Load(), Rewritten: c.rewritten.Load(), Removed: c.removed.Load(), Recycled: c.recycled.Load(),
 		TailBytes: e.tail.size(), IndexBytes: e.index.size(), Recovery: e.recovery, Unclean: e.unclean,
 	}
 	e.mu.Lock()
