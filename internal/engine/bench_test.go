@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -101,4 +102,94 @@ func benchAppend(b *testing.B, shards int32, size, callers int) {
 	b.ReportMetric(float64(sorted[len(sorted)*99/100].Microseconds()), "p99-µs")
 	b.ReportMetric(cpu.Seconds()/(float64(b.N)*float64(len(one))/(1<<30)), "cpu-s/GiB")
 	b.ReportMetric(float64(b.N)/float64(max(1, e.Stats(false).Groups)), "appends/group")
+}
+
+// fill appends total bytes in batches of size bytes, round robin over the shards.
+func fill(b *testing.B, e *Engine, s *stream.Stream, size int, total int64) int64 {
+	one := batchOf(size)
+	var last *stream.Ticket
+	n := total / int64(len(one))
+	for i := range n {
+		last = e.Append(context.Background(), []stream.Append{{Shard: s.Shard(int32(i) % s.Shards), Batch: one}})
+	}
+	<-last.Done()
+	return n * int64(len(one))
+}
+
+// readBack reads all shards from start to end, a MiB at a time.
+func readBack(b *testing.B, e *Engine, s *stream.Stream) (bytes int64) {
+	for i := range s.Shards {
+		bounds, err := e.Bounds(context.Background(), s.Shard(i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for from := bounds.Start; from < bounds.End; {
+			c, err := e.Read(context.Background(), s.Shard(i), from, mib)
+			if err != nil {
+				b.Fatal(err)
+			}
+			bytes += int64(c.Bytes())
+			h, err := batch.Parse(c.Batches[len(c.Batches)-1])
+			if err != nil {
+				b.Fatal(err)
+			}
+			from = stream.Offset(h.LastOffset()) + 1
+			c.Release()
+		}
+	}
+	return bytes
+}
+
+// BenchmarkRead measures reading 48 MiB from memory and 512 MiB from files. The files may be in the system's cache from the second round on.
+func BenchmarkRead(b *testing.B) {
+	for _, shards := range []int32{6, 1000} {
+		for _, size := range []int{kib, 16 * kib, 128 * kib} {
+			for where, total := range map[string]int64{"tail": 48 * mib, "cold": 512 * mib} {
+				b.Run(fmt.Sprintf("%s/shards=%d/batch=%d", where, shards, size), func(b *testing.B) {
+					e := mustOpen(b, Config{Dir: benchDir(b)})
+					defer e.Close()
+					s := benchStream(b, e, shards, stream.OS)
+					b.SetBytes(fill(b, e, s, size, total))
+					cpu := processTime()
+					b.ResetTimer()
+					var bytes int64
+					for range b.N {
+						bytes += readBack(b, e, s)
+					}
+					b.StopTimer()
+					b.ReportMetric((processTime()-cpu).Seconds()/(float64(bytes)/(1<<30)), "cpu-s/GiB")
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkOpen measures opening 2 GiB of log after a clean close and after a crash, and 10,000 idle shards.
+func BenchmarkOpen(b *testing.B) {
+	c := Config{Dir: benchDir(b)}
+	e := mustOpen(b, c)
+	benchFill := benchStream(b, e, 1000, stream.OS)
+	fill(b, e, benchFill, 64*kib, 2<<30)
+	if _, err := e.Create(context.Background(), stream.Spec{Name: "idle", Shards: 10_000}); err != nil {
+		b.Fatal(err)
+	}
+	must(b, e.Close())
+	b.Run("clean", func(b *testing.B) {
+		for range b.N {
+			must(b, mustOpen(b, c).Close())
+		}
+	})
+	b.Run("after a crash", func(b *testing.B) {
+		b.StopTimer()
+		for range b.N {
+			e := mustOpen(b, c)
+			fill(b, e, benchFill, 64*kib, 64*mib)
+			e.fail(errInjected)
+			_ = e.Close() // says that it has failed
+			b.StartTimer()
+			e = mustOpen(b, c)
+			b.StopTimer()
+			must(b, e.Close())
+		}
+	})
 }

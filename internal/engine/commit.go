@@ -52,7 +52,7 @@ func (e *Engine) commit() {
 				return
 			}
 		}
-		e.recycle(g)
+		e.reuse(g)
 	}
 }
 
@@ -173,7 +173,7 @@ func (e *Engine) publish(g *group) {
 	g.block.release()
 }
 
-func (e *Engine) recycle(g *group) {
+func (e *Engine) reuse(g *group) {
 	g.reset(nil, 0)
 	e.mu.Lock()
 	e.spare = g

@@ -68,7 +68,8 @@ type Engine struct {
 	index       indexCache
 	readBuffers sync.Pool // of *[]byte
 
-	recycled  atomic.Bool   // there is a dead file to write over
+	recycling sync.Mutex
+	recycled  bool          // guarded by recycling: there is a dead file to write over
 	work      chan struct{} // capacity 1: the open group has something
 	hungry    chan struct{} // capacity 1: space should be provided
 	chores    chan struct{} // capacity 1: a file may have become superfluous

@@ -107,10 +107,13 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 // newFile makes an empty file, or takes the dead one that was kept: its blocks are on the disk already, so overwriting them syncs as fast as if
 // they had been written with zeros, and what they hold has another file's id.
 func (e *Engine) newFile(tmp string) (f vfs.File, size int64, err error) {
-	if tmp != nextName || !e.recycled.CompareAndSwap(true, false) {
+	e.recycling.Lock()
+	defer e.recycling.Unlock()
+	if tmp != nextName || !e.recycled {
 		f, err = e.cfg.FS.Create(e.logPath(tmp))
 		return f, 0, err
 	}
+	e.recycled = false
 	if err := e.cfg.FS.Rename(e.logPath(spareName), e.logPath(tmp)); err != nil {
 		return nil, 0, err
 	}

@@ -129,31 +129,32 @@ func (e *Engine) discard(f *logFile) error {
 	e.view.RUnlock()
 	e.index.forget(spans)
 	e.counters.removed.Add(1)
-	if e.recyclable(f) {
-		return errors.Join(e.recycleFile(f), f.release())
+	if kept, err := e.recycle(f); kept || err != nil {
+		return errors.Join(err, f.release())
 	}
 	// The name need not be gone for certain: should a crash bring it back, all that the file holds is dead still, or replaced.
 	return errors.Join(e.cfg.FS.Remove(e.logPath(f.name)), f.release())
 }
 
-// recyclable says whether a dead file is worth keeping: there is no other one, no reader is still at it, it has the usual size, and the disk is
-// not full.
-func (e *Engine) recyclable(f *logFile) bool {
+// recycle keeps a dead file if that is worth it: there is no other one, no reader is still at it, it has the usual size, and the disk is not full.
+// It has its new name for certain before a byte of it may change: a file with a log file's name is always whole.
+func (e *Engine) recycle(f *logFile) (kept bool, err error) {
+	e.recycling.Lock()
+	defer e.recycling.Unlock()
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return !e.full && !e.recycled.Load() && f.refs.Load() == 1 && f.end.Load() > e.cfg.FileBytes/2
-}
-
-// recycleFile gives a dead file its new name for certain before a byte of it may change: a file with a log file's name is always whole.
-func (e *Engine) recycleFile(f *logFile) error {
+	full := e.full
+	e.mu.Unlock()
+	if full || e.recycled || f.refs.Load() > 1 || f.end.Load() < e.cfg.FileBytes/2 {
+		return false, nil
+	}
 	if err := e.cfg.FS.Rename(e.logPath(f.name), e.logPath(spareName)); err != nil {
-		return err
+		return false, err
 	}
 	if err := e.cfg.FS.SyncDir(filepath.Join(e.cfg.Dir, logDir)); err != nil {
-		return &syncError{logDir, err}
+		return false, &syncError{logDir, err}
 	}
-	e.recycled.Store(true)
-	return nil
+	e.recycled = true
+	return true, nil
 }
 
 // mergeFiles is how many small neighbouring files are put together into one: what is kept for long would else leave a small file for every
