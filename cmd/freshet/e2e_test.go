@@ -38,7 +38,7 @@ func TestRecordsCrossProtocolsAndRestarts(t *testing.T) {
 	for i := range perWriter {
 		_, err := streams.PutRecord(t.Context(), &kinesis.PutRecordInput{
 			StreamName: aws.String("orders"), PartitionKey: aws.String(fmt.Sprint("key ", i)), Data: fmt.Appendf(nil, "kinesis %d", i),
-		})
+		}, once)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func putUntil(ctx context.Context, node *child, acked *acknowledged, name string
 			value := fmt.Sprintf("%s record %d", name, i*10+k)
 			entries = append(entries, types.PutRecordsRequestEntry{PartitionKey: &value, Data: []byte(value)})
 		}
-		out, err := client.PutRecords(ctx, &kinesis.PutRecordsInput{StreamName: aws.String("s"), Records: entries})
+		out, err := client.PutRecords(ctx, &kinesis.PutRecordsInput{StreamName: aws.String("s"), Records: entries}, once)
 		if err != nil {
 			continue // the node is dead: ctx ends soon
 		}

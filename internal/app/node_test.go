@@ -72,7 +72,7 @@ func kafkaClient(t *testing.T, n running) *kgo.Client {
 
 func kinesisClient(n running) *kinesis.Client {
 	return kinesis.New(kinesis.Options{
-		Region: "eu-west-1", BaseEndpoint: aws.String(n.Addresses().AWS), RetryMaxAttempts: 1,
+		Region: "eu-west-1", BaseEndpoint: aws.String(n.Addresses().AWS),
 		Credentials: credentials.NewStaticCredentialsProvider("AKID", "hunter2", ""),
 		HTTPClient:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	})
