@@ -114,7 +114,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	cfg.setDefaults()
 	s := &Server{
-		cfg: cfg, log: cfg.Log, state: cfg.State, clock: cfg.Clock, logger: cfg.Logger,
+		cfg: cfg, log: topicLog{cfg.Log}, state: cfg.State, clock: cfg.Clock, logger: cfg.Logger,
 		answers: wire.NewBudget(cfg.MaxAnswerBytes), plain: wire.NewBudget(maxPlain),
 	}
 	var err error
@@ -126,7 +126,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s.sessions = newFetchSessions(cfg.MaxFetchSessions, cfg.Clock, cfg.Random)
 	s.groups, err = group.New(ctx, cfg.Groups, group.Deps{
-		Log: cfg.Log, Names: cfg.Log, Store: cfg.State, Clock: cfg.Clock, Random: cfg.Random, Logger: cfg.Logger,
+		Log: cfg.Log, Names: s.log, Store: cfg.State, Clock: cfg.Clock, Random: cfg.Random, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err

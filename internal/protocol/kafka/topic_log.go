@@ -1,0 +1,33 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// topicLog is the log as Kafka clients see it: without the streams that the node keeps for itself. Those are found neither by name nor by id,
+// so that no request reads, writes, alters or deletes one; their names stay taken.
+type topicLog struct{ stream.Log }
+
+func (l topicLog) Stream(ctx context.Context, name stream.Name) (*stream.Stream, error) {
+	return topicsOnly(l.Log.Stream(ctx, name))
+}
+
+func (l topicLog) StreamByID(ctx context.Context, id stream.ID) (*stream.Stream, error) {
+	return topicsOnly(l.Log.StreamByID(ctx, id))
+}
+
+func (l topicLog) Streams(ctx context.Context) ([]*stream.Stream, error) {
+	all, err := l.Log.Streams(ctx)
+	return slices.DeleteFunc(all, (*stream.Stream).Internal), err
+}
+
+func topicsOnly(st *stream.Stream, err error) (*stream.Stream, error) {
+	if err == nil && st.Internal() {
+		return nil, fmt.Errorf("%w: stream %s", stream.ErrNotFound, st.Name)
+	}
+	return st, err
+}
