@@ -38,6 +38,8 @@ type logFile struct {
 	zeroed    int64 // guarded by grow: up to here the file was written to, by groups or zeros
 	small     bool  // guarded by grow: the last group was a small one
 	sealed    bool  // guarded by grow: the footer is being written, space ahead has no use any more
+	zeroing   int64 // guarded by grow: zeros are being written from zeroed up to here; 0 = not now
+	zeroDone  sync.Cond
 }
 
 // logDir is the subdirectory of the log files, names in it are:
@@ -89,6 +91,7 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 		return nil, err
 	}
 	lf := &logFile{FileHeader: h, name: fileName(&h), file: f}
+	lf.zeroDone.L = &lf.grow
 	lf.refs.Store(1)
 	lf.end.Store(format.FirstGroup)
 	header := make([]byte, format.FirstGroup) // whole pages, so that no direct write meets a dirty one in the cache

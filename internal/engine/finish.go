@@ -133,6 +133,9 @@ func (f *logFile) complete(footer []byte, at int64) error {
 	defer f.grow.Unlock()
 	size := at + int64(len(footer))
 	f.sealed = true
+	for f.zeroing > 0 {
+		f.zeroDone.Wait()
+	}
 	// The old end of the file goes first: it might hold the trailer of an earlier life at the very place where this one's belongs.
 	if err := f.file.Truncate(size); err != nil {
 		return err

@@ -206,6 +206,7 @@ func (e *Engine) openFiles(from format.CheckpointHeader) error {
 
 func (e *Engine) openFile(named format.FileHeader) (*logFile, error) {
 	f := &logFile{name: fileName(&named)}
+	f.zeroDone.L = &f.grow
 	var err error
 	if f.file, err = e.cfg.FS.Open(e.logPath(f.name)); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 		case <-deadline:
 			t.Fatalf("never: %s", what)
 		default:
-			time.Sleep(time.Millisecond)
+			runtime.Gosched()
 		}
 	}
 }

@@ -23,17 +23,21 @@ const zeroChunk = 64 * kib
 
 var zeros = alignedBytes(zeroChunk)
 
-// claim notes that a group of size bytes is about to be written at a position. It reports whether space should be provided.
+// claim notes that a group of size bytes is about to be written at a position, and waits for zeros that are being written there. It reports
+// whether space should be provided.
 func (f *logFile) claim(at, size int64, c *Config) (low bool) {
 	f.grow.Lock()
 	defer f.grow.Unlock()
 	f.claimed = at + size
-	f.zeroed = max(f.zeroed, f.claimed)
 	f.small = size <= smallGroup
+	for f.zeroing > 0 && f.claimed > f.zeroed {
+		f.zeroDone.Wait()
+	}
+	f.zeroed = max(f.zeroed, f.claimed)
 	return f.allocated-f.claimed < c.AllocateBytes/2 && f.allocated < c.FileBytes || f.small && f.zeroed-f.claimed < c.ZeroBytes/2
 }
 
-// zero writes the next zeros, at most ahead bytes before the writer, and reports whether more of them are wanted.
+// zero writes the next zeros, at most ahead bytes before the writer, and reports whether more of them are wanted. Only provide may call it.
 func (f *logFile) zero(ahead int64) (more bool, err error) {
 	f.grow.Lock()
 	defer f.grow.Unlock()
@@ -41,10 +45,17 @@ func (f *logFile) zero(ahead int64) (more bool, err error) {
 	if !f.small || f.sealed || f.claimed == 0 || to <= f.zeroed {
 		return false, nil
 	}
-	if _, err := f.direct.WriteAt(zeros[:to-f.zeroed], f.zeroed); err != nil {
+	from := f.zeroed
+	f.zeroing = to
+	f.grow.Unlock() // who writes elsewhere need not wait
+	_, err = f.direct.WriteAt(zeros[:to-from], from)
+	f.grow.Lock()
+	f.zeroing = 0
+	f.zeroDone.Broadcast()
+	if err != nil {
 		return false, err
 	}
-	f.zeroed = to
+	f.zeroed = max(f.zeroed, to)
 	return true, nil
 }
 
