@@ -454,12 +454,14 @@ func TestFormats(t *testing.T) {
 		{
 			"json", "json", "id", `{"id":"a","n":1}` + "\n[1]\nnull\n{\"id\":7}\n{bad\n",
 			[]string{`{"id":"a","n":1}`, `{"id":7}`},
-			[]string{"a", "7"}, 3,
+			[]string{"a", "7"},
+			3,
 		},
 		{
 			"csv", "csv", "id", "\xef\xbb\xbfid,\"na\"\"me\"\n1,plain\n2,\"two\nlines, \"\"quoted\"\" <&>\"\n3\n4,x\n",
 			[]string{`{"id":"1","na\"me":"plain"}`, `{"id":"2","na\"me":"two\nlines, \"quoted\" <&>"}`, `{"id":"4","na\"me":"x"}`},
-			[]string{"1", "2", "4"}, 1,
+			[]string{"1", "2", "4"},
+			1,
 		},
 		{
 			"apache", "apache", "",
@@ -469,17 +471,20 @@ func TestFormats(t *testing.T) {
 				`{"host":"83.149.9.216","user":"frank","time":"2015-05-17T10:05:03Z","method":"GET","path":"/a?b=\"c\"","protocol":"HTTP/1.1","status":200,"bytes":203023,"referer":"http://x/","agent":"Mozilla/5.0 (<X>)"}`,
 				`{"host":"::1","time":"2000-10-10T13:55:36-07:00","status":408,"bytes":0}`,
 			},
-			[]string{"83.149.9.216", "::1"}, 1,
+			[]string{"83.149.9.216", "::1"},
+			1,
 		},
 		{
 			"apache, cut off by the server", "apache", "", `h - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2 "-" "Bot (a` + "\n",
 			[]string{`{"host":"h","time":"2000-10-10T13:55:36-07:00","method":"GET","path":"/","protocol":"HTTP/1.0","status":200,"bytes":2,"agent":"Bot (a"}`},
-			[]string{"h"}, 0,
+			[]string{"h"},
+			0,
 		},
 		{
 			"apache by status", "apache", "status", `h - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 304 -` + "\n",
 			[]string{`{"host":"h","time":"2000-10-10T13:55:36-07:00","method":"GET","path":"/","protocol":"HTTP/1.0","status":304,"bytes":0}`},
-			[]string{"304"}, 0,
+			[]string{"304"},
+			0,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

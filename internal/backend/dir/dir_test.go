@@ -111,8 +111,8 @@ func (f folding) resolve(path string) string {
 	return real
 }
 
-func (f folding) Open(path string) (file, error)        { return f.disk.Open(f.resolve(path)) }
-func (f folding) Stat(path string) (fs.FileInfo, error) { return f.disk.Stat(f.resolve(path)) }
+func (f folding) Open(path string) (file, error)             { return f.disk.Open(f.resolve(path)) }
+func (f folding) Stat(path string) (fs.FileInfo, error)      { return f.disk.Stat(f.resolve(path)) }
 func (f folding) ReadDir(path string) ([]fs.DirEntry, error) { return f.disk.ReadDir(f.resolve(path)) }
 
 func (f folding) Mkdir(path string) error { return f.disk.Mkdir(f.resolve(path)) }

@@ -65,9 +65,21 @@ func TestEnforcedSettingsReachTheLog(t *testing.T) {
 
 func TestBadSettingsAreRefused(t *testing.T) {
 	for _, row := range [][2]string{
-		{"no.such.thing", "1"}, {"retention.ms", "-2"}, {"retention.ms", "soon"}, {"retention.ms", ""}, {"max.message.bytes", "2147483648"},
-		{"message.timestamp.type", "createtime"}, {"cleanup.policy", "delete,forget"}, {"cleanup.policy", ""}, {"compression.type", "brotli"}, {"preallocate", "yes"},
-		{"min.cleanable.dirty.ratio", "1.5"}, {"min.cleanable.dirty.ratio", "NaN"}, {"min.insync.replicas", "0"}, {"compression.gzip.level", "0"}, {"segment.bytes", "13"},
+		{"no.such.thing", "1"},
+		{"retention.ms", "-2"},
+		{"retention.ms", "soon"},
+		{"retention.ms", ""},
+		{"max.message.bytes", "2147483648"},
+		{"message.timestamp.type", "createtime"},
+		{"cleanup.policy", "delete,forget"},
+		{"cleanup.policy", ""},
+		{"compression.type", "brotli"},
+		{"preallocate", "yes"},
+		{"min.cleanable.dirty.ratio", "1.5"},
+		{"min.cleanable.dirty.ratio", "NaN"},
+		{"min.insync.replicas", "0"},
+		{"compression.gzip.level", "0"},
+		{"segment.bytes", "13"},
 	} {
 		_, _, err := configure(stream.Config{}, nil, []setting{{row[0], &row[1]}})
 		if code(err) != kerr.InvalidConfig.Code {
