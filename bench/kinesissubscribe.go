@@ -64,19 +64,12 @@ func (t *kinesisTurn) subscribe() error {
 		defer events.Close()
 	}
 	sent, err := t.putPaced(ctx, client, stream)
-	// The last ones are on their way: wait for them as long as any server takes.
-	for wait := time.NewTimer(2 * time.Second); err == nil; {
-		mu.Lock()
-		all := len(times) >= sent
-		mu.Unlock()
-		if all {
-			break
-		}
-		select {
-		case <-wait.C:
-			err = errors.New("not all records were delivered")
-		case <-time.After(5 * time.Millisecond):
-		}
+	if err == nil {
+		err = delivered(sent, func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(times)
+		})
 	}
 	cancel()
 	work.Wait()
@@ -85,6 +78,18 @@ func (t *kinesisTurn) subscribe() error {
 	}
 	t.row("SubscribeToShard, p50", quantile(times, 50), "ms")
 	t.row("SubscribeToShard, p99", quantile(times, 99), "ms")
+	return nil
+}
+
+// delivered waits until all records have arrived, as long as any server takes to send the last ones.
+func delivered(sent int, arrived func() int) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(2 * time.Second); arrived() < sent; <-tick.C {
+		if time.Now().After(end) {
+			return errors.New("not all records were delivered")
+		}
+	}
 	return nil
 }
 
