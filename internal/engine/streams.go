@@ -96,12 +96,16 @@ func (e *Engine) Delete(ctx context.Context, id stream.ID) error {
 		shards = append(shards, e.tables.shards[s.Shard(i)])
 	}
 	e.view.RUnlock()
-	e.mu.Lock()
-	for _, sh := range shards {
-		sh.gone = true // from here on no batch can get behind the deletion
+	leave := func(gone bool) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for _, sh := range shards {
+			sh.gone = gone
+		}
 	}
-	e.mu.Unlock()
+	leave(true) // from here on no batch can get behind the deletion
 	if err := e.proposeAll(ctx, true, &deletion{id}); err != nil {
+		leave(false)
 		return err
 	}
 	e.tend()
