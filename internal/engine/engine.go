@@ -66,6 +66,8 @@ type Engine struct {
 	closed bool // guarded by view: nothing is answered any more
 
 	index       indexCache
+	cold        coldCache
+	coldPool    *blockPool
 	readBuffers sync.Pool // of *[]byte
 
 	recycling sync.Mutex
@@ -111,6 +113,8 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		ahead:     map[state.Key]*document{},
 		tables:    newTables(cfg.MaxProducers),
 		index:     indexCache{budget: cfg.IndexBytes},
+		cold:      coldCache{budget: cfg.ColdBytes},
+		coldPool:  newBlockPool(int(cfg.ReadBytes)),
 		work:      make(chan struct{}, 1),
 		hungry:    make(chan struct{}, 1),
 		chores:    make(chan struct{}, 1),
@@ -160,6 +164,7 @@ func (e *Engine) letGo() error {
 		errs = append(errs, f.release())
 	}
 	e.tail.clear()
+	e.cold.forget(nil)
 	return errors.Join(append(errs, e.lock.Close())...)
 }
 

@@ -114,12 +114,17 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 			return from, nil
 		}
 		b, block := c.engine.tail.find(r.file, int64(x.Position), int(x.Size))
+		inTail := b != nil
 		var err error
+		if !inTail {
+			b, block, err = c.engine.cold.find(c.engine, r)
+		}
 		switch {
+		case err != nil:
 		case b != nil:
 			c.share(block)
 			r.extents = r.extents[1:]
-			from, err = c.take(s, r, x, b, false)
+			from, err = c.take(s, r, x, b, !inTail)
 		default:
 			from, err = c.readDisk(s, r, from)
 		}
