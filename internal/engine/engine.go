@@ -2,14 +2,15 @@
 //
 // Everything that happens goes as a frame into one sequence of log files, and those files are the storage: nothing is written a second
 // time to be read. What many callers append is written and synced as one group (group.go, commit.go), published to readers once it is
-// durable (shard.go), and stays in memory for readers at the end under one budget (block.go). A full file gets an index at its end and
+// durable (shard.go), and stays in memory for readers at the end under one budget (block.go; older batches: cold.go). A full file gets an index at its end and
 // a checkpoint of everything else beside it (finish.go, checkpoint.go), so that opening reads at most the last files (recover.go). Files
 // whose bytes are mostly dead are written anew (rewrite.go). The bytes are drawn in package format.
 //
 // The types to know: Engine, Config, and Check, which verifies a directory offline.
 //
-// Three goroutines: commit writes groups, finish completes full files, maintain applies retention and gives space back. Two locks, taken in
-// this order: Engine.mu guards what writers see, Engine.view what readers see, which is never more than what is durable.
+// Four goroutines: commit writes groups, finishFiles completes full files, provide keeps space ahead of the writer, maintain applies retention
+// and gives space back. Two locks, taken in this order: Engine.mu guards what writers see, Engine.view what readers see, which is never more
+// than what is durable. The small locks of a file, of the caches and of watchers come after both.
 //
 // It refuses to serve bytes that are not as they were written, to go on after a failed fsync, and to open a directory twice. It knows
 // nothing of topics, sequence numbers or clients, and never reads the wall clock.
