@@ -16,7 +16,7 @@ import (
 // the writer overtakes them and extends the file.
 
 // smallGroup is the size in bytes from which on a group makes zeros not worth their price.
-const smallGroup = 64 * kib
+const smallGroup = 16 * kib
 
 // zeroChunk is how many zeros are written at once: the writer may have to wait for them.
 const zeroChunk = 64 * kib
