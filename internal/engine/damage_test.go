@@ -135,7 +135,7 @@ func TestDamage(t *testing.T) {
 		must(t, err)
 		for _, name := range names {
 			for _, d := range damages {
-				for range 40 {
+				for range 15 {
 					outcomes[testDamage(t, disk, c, shards, want, filepath.Join(dir, name), d, random)]++
 				}
 			}
