@@ -9,12 +9,12 @@ import (
 type framer struct {
 	start  *regexp.Regexp // of a record's first line, or nil
 	quoted bool           // a record ends where its quotes are even
-	max    int            // bytes of a record
+	max    int            // bytes of a record; one with a longer line is left out whole
 
 	pos       int64  // file offset of the next byte fed
 	lineStart int64  // of the line being read
 	line      []byte // the line being read, without an end yet
-	skipping  bool   // the line being read is too long
+	skipping  bool   // the line being read is too long: line has only its beginning
 
 	held      []byte // lines of a record that may go on
 	heldStart int64
@@ -54,35 +54,39 @@ func (f *framer) feed(p []byte) {
 		whole := p[:n]
 		f.pos += int64(n) + 1
 		p = p[n+1:]
-		if len(f.line) > 0 || f.skipping {
+		if len(f.line) > 0 {
 			f.part(whole)
 			whole = f.line
 		}
-		f.lines()
-		switch {
-		case f.skipping || len(whole) > f.max:
-			f.tooLong()
-		default:
-			f.whole(bytes.TrimSuffix(whole, []byte{'\r'}))
-		}
-		f.line, f.skipping, f.lineStart = f.line[:0], false, f.pos
+		f.endLine(whole)
 	}
 }
 
-// part adds to the line being read.
+// part adds to the line being read. Of one that is too long the beginning is kept, to tell whether a record starts with it.
 func (f *framer) part(p []byte) {
-	if f.skipping || len(f.line)+len(p) > f.max+1 { // one more for the carriage return
-		f.skipping, f.line = true, f.line[:0]
-		return
+	if room := f.max + 1 - len(f.line); len(p) > room { // one more for the carriage return
+		f.skipping, p = true, p[:room]
 	}
 	f.line = append(f.line, p...)
 }
 
-// whole takes a complete line, which ends at f.pos.
-func (f *framer) whole(text []byte) {
+// endLine takes the line being read, which ends at f.pos.
+func (f *framer) endLine(line []byte) {
+	f.lines()
+	text, long := bytes.TrimSuffix(line, []byte{'\r'}), f.skipping
+	if long || len(text) > f.max {
+		text, long = line[:f.max], true // the same beginning wherever the reads were cut
+	}
+	f.whole(text, long)
+	f.line, f.skipping, f.lineStart = f.line[:0], false, f.pos
+}
+
+// whole takes a complete line. If it is too long, text is its beginning. It still belongs to its record: to pass over it would join the lines
+// around it to a record nobody wrote, and report it again whenever that record is read again.
+func (f *framer) whole(text []byte, long bool) {
 	switch {
 	case f.quoted:
-		f.hold(text)
+		f.hold(text, long)
 		if bytes.Count(f.held, []byte{'"'})%2 == 0 || f.overflow {
 			f.release(f.pos)
 		}
@@ -90,19 +94,21 @@ func (f *framer) whole(text []byte) {
 		if f.start.Match(text) {
 			f.release(f.lineStart)
 		}
-		f.hold(text)
+		f.hold(text, long)
+	case long:
+		f.tooLong()
 	case len(text) > 0:
 		f.emit(text, f.pos)
 	}
 }
 
-func (f *framer) hold(text []byte) {
+func (f *framer) hold(text []byte, long bool) {
 	if !f.holding {
 		f.holding, f.heldStart = true, f.lineStart
 	} else {
 		f.held = append(f.held, '\n')
 	}
-	if len(f.held)+len(text) > f.max {
+	if long || len(f.held)+len(text) > f.max {
 		f.overflow = true
 	}
 	if f.overflow {
@@ -131,12 +137,7 @@ func (f *framer) release(end int64) {
 // finish emits what has no end, because no more will come.
 func (f *framer) finish() {
 	if len(f.line) > 0 {
-		text := bytes.TrimSuffix(f.line, []byte{'\r'})
-		f.lines()
-		f.whole(text)
-	} else if f.skipping {
-		f.tooLong()
+		f.endLine(f.line)
 	}
-	f.line, f.skipping, f.lineStart = f.line[:0], false, f.pos
 	f.release(f.pos)
 }

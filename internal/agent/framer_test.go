@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -28,9 +29,38 @@ func FuzzFramer(f *testing.F) {
 	})
 }
 
+func TestFramerLeavesOutLongRecordsWhole(t *testing.T) {
+	const plain, started, quoted = 0, 1, 2
+	fits, long := strings.Repeat("x", frameMax), strings.Repeat("x", frameMax+1)
+	for _, row := range []struct {
+		name string
+		kind uint8
+		text string
+		want []string
+	}{
+		{"line", plain, "a\n" + long + "\nb\n", []string{"a", "too long", "b"}},
+		{"line that just fits", plain, fits + "\n" + fits, []string{fits, fits}},
+		{"line that just fits, with carriage return", plain, fits + "\r\n" + fits + "\r", []string{fits, fits}},
+		{"last line without an end", plain, "a\n" + long, []string{"a", "too long"}},
+		{"line within a record", started, "1 a\n" + long + "\nb\n2 c\n", []string{"too long", "2 c"}},
+		{"first line of a record", started, "1 a\n2" + long + "\nb\n3 c\n", []string{"1 a", "too long", "3 c"}},
+		{"last line of a record without an end", started, "1 a\n2 b\n" + long, []string{"1 a", "too long"}},
+		{"joined lines", started, "1 a\n" + fits + "\n2 c\n", []string{"too long", "2 c"}},
+		{"line that closes quotes", quoted, "a,\"b\n" + long + "\"\nc,d\n", []string{"too long", "c,d"}},
+	} {
+		for piece := 1; piece <= len(row.text); piece++ {
+			if got, _ := frame([]byte(row.text), piece, row.kind, len(row.text)); !slices.Equal(got, row.want) {
+				t.Errorf("%s, in pieces of %d: %q, want %q", row.name, piece, got, row.want)
+			}
+		}
+	}
+}
+
+const frameMax = 30
+
 // frame feeds text in pieces, and finishes unless end is -1.
 func frame(text []byte, piece int, kind uint8, end int) (records []string, safe int64) {
-	f := framer{max: 30, lines: func() {}}
+	f := framer{max: frameMax, lines: func() {}}
 	switch kind % 3 {
 	case 1:
 		f.start = regexp.MustCompile(`^\d`)
