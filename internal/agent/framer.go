@@ -21,9 +21,9 @@ type framer struct {
 	holding   bool
 	overflow  bool // the held record is too long
 
-	emit    func(text []byte, end int64) // a record; text is valid during the call, end is the file offset after it
+	emit    func(text []byte, end int64) // a record; text is valid during the call, end is the file offset after it, safe() that of its start
 	lines   func()                       // a complete line was read
-	tooLong func()                       // a line or record was left out
+	tooLong func()                       // the line or record that starts at safe() was left out
 }
 
 // reset begins at offset at of a file.
@@ -123,13 +123,11 @@ func (f *framer) release(end int64) {
 	if !f.holding {
 		return
 	}
-	text, overflow := f.held, f.overflow
-	f.holding = false
 	switch {
-	case overflow:
+	case f.overflow:
 		f.tooLong()
-	case len(text) > 0:
-		f.emit(text, end)
+	case len(f.held) > 0:
+		f.emit(f.held, end)
 	}
 	f.drop()
 }

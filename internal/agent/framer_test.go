@@ -15,14 +15,14 @@ func FuzzFramer(f *testing.F) {
 	f.Add([]byte("a,\"b\nc\"\nd,e\n"), uint8(1), uint8(2))
 	f.Add([]byte("a very long line that does not fit at all, really\nshort\n"), uint8(5), uint8(0))
 	f.Fuzz(func(t *testing.T, text []byte, cut, kind uint8) {
-		whole, _ := frame(text, len(text)+1, kind, len(text)+1)
-		pieces, _ := frame(text, int(cut)+1, kind, len(text)+1)
+		whole, _ := frame(text, 0, len(text)+1, kind, true)
+		pieces, _ := frame(text, 0, int(cut)+1, kind, true)
 		if !slices.Equal(whole, pieces) {
 			t.Fatalf("%q in one piece, %q in pieces of %d", whole, pieces, cut)
 		}
 		stop := int(cut) % (len(text) + 1)
-		begin, safe := frame(text[:stop], 7, kind, -1)
-		rest, _ := frame(text[safe:], 7, kind, len(text)+1)
+		begin, safe := frame(text[:stop], 0, 7, kind, false)
+		rest, _ := frame(text, safe, 7, kind, true)
 		if got := slices.Concat(begin, rest); !slices.Equal(got, whole) {
 			t.Fatalf("%q, stopped at %d and begun again at %d: %q", whole, stop, safe, got)
 		}
@@ -38,18 +38,18 @@ func TestFramerLeavesOutLongRecordsWhole(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"line", plain, "a\n" + long + "\nb\n", []string{"a", "too long", "b"}},
-		{"line that just fits", plain, fits + "\n" + fits, []string{fits, fits}},
-		{"line that just fits, with carriage return", plain, fits + "\r\n" + fits + "\r", []string{fits, fits}},
-		{"last line without an end", plain, "a\n" + long, []string{"a", "too long"}},
-		{"line within a record", started, "1 a\n" + long + "\nb\n2 c\n", []string{"too long", "2 c"}},
-		{"first line of a record", started, "1 a\n2" + long + "\nb\n3 c\n", []string{"1 a", "too long", "3 c"}},
-		{"last line of a record without an end", started, "1 a\n2 b\n" + long, []string{"1 a", "too long"}},
-		{"joined lines", started, "1 a\n" + fits + "\n2 c\n", []string{"too long", "2 c"}},
-		{"line that closes quotes", quoted, "a,\"b\n" + long + "\"\nc,d\n", []string{"too long", "c,d"}},
+		{"line", plain, "a\n" + long + "\nb\n", []string{"0: a", "2: too long", "34: b"}},
+		{"line that just fits", plain, fits + "\n" + fits, []string{"0: " + fits, "31: " + fits}},
+		{"line that just fits, with carriage return", plain, fits + "\r\n" + fits + "\r", []string{"0: " + fits, "32: " + fits}},
+		{"last line without an end", plain, "a\n" + long, []string{"0: a", "2: too long"}},
+		{"line within a record", started, "1 a\n" + long + "\nb\n2 c\n", []string{"0: too long", "38: 2 c"}},
+		{"first line of a record", started, "1 a\n2" + long + "\nb\n3 c\n", []string{"0: 1 a", "4: too long", "39: 3 c"}},
+		{"last line of a record without an end", started, "1 a\n2 b\n" + long, []string{"0: 1 a", "4: too long"}},
+		{"joined lines", started, "1 a\n" + fits + "\n2 c\n", []string{"0: too long", "35: 2 c"}},
+		{"line that closes quotes", quoted, "a,\"b\n" + long + "\"\nc,d\n", []string{"0: too long", "38: c,d"}},
 	} {
 		for piece := 1; piece <= len(row.text); piece++ {
-			if got, _ := frame([]byte(row.text), piece, row.kind, len(row.text)); !slices.Equal(got, row.want) {
+			if got, _ := frame([]byte(row.text), 0, piece, row.kind, true); !slices.Equal(got, row.want) {
 				t.Errorf("%s, in pieces of %d: %q, want %q", row.name, piece, got, row.want)
 			}
 		}
@@ -58,8 +58,8 @@ func TestFramerLeavesOutLongRecordsWhole(t *testing.T) {
 
 const frameMax = 30
 
-// frame feeds text in pieces, and finishes unless end is -1.
-func frame(text []byte, piece int, kind uint8, end int) (records []string, safe int64) {
+// frame feeds text from an offset in pieces, and finishes if that is all. It returns the records, each after the offset of its start.
+func frame(text []byte, from int64, piece int, kind uint8, all bool) (records []string, safe int64) {
 	f := framer{max: frameMax, lines: func() {}}
 	switch kind % 3 {
 	case 1:
@@ -67,19 +67,21 @@ func frame(text []byte, piece int, kind uint8, end int) (records []string, safe 
 	case 2:
 		f.quoted = true
 	}
-	last := int64(0)
-	f.tooLong = func() { records = append(records, "too long") }
+	last := from
+	f.reset(from)
+	add := func(text string) { records = append(records, fmt.Sprintf("%d: %s", f.safe(), text)) }
+	f.tooLong = func() { add("too long") }
 	f.emit = func(text []byte, end int64) {
 		if end <= last {
 			panic(fmt.Sprintf("record ends at %d, after %d", end, last))
 		}
 		last = end
-		records = append(records, string(text))
+		add(string(text))
 	}
-	for p := range slices.Chunk(text, piece) {
+	for p := range slices.Chunk(text[from:], piece) {
 		f.feed(p)
 	}
-	if end >= 0 {
+	if all {
 		f.finish()
 	}
 	return records, f.safe()

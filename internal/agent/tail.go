@@ -133,7 +133,7 @@ func (t *tail) emit(text []byte, end int64) {
 		return
 	case err != nil:
 		l.agent.bad.Add(1)
-		l.agent.Logger.Warn("line left out", "path", l.path, "offset", t.framer.lineStart, "reason", err)
+		l.agent.Logger.Warn("line left out", "path", l.path, "offset", t.framer.safe(), "reason", err)
 		return
 	}
 	if key = clipKey(key); key == "" {
