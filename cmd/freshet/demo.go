@@ -11,5 +11,6 @@ func (c *demoCmd) Run(t *terminal) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	limitHeap(c.Config)
 	return demo.Run(t.ctx, demo.Config{Node: c.Config, Out: t.stdout})
 }

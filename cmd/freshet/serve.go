@@ -23,6 +23,7 @@ func (c *serveCmd) Run(t *terminal) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	limitHeap(c.Config)
 	node, err := app.Start(t.ctx, c.Config, app.Deps{Logger: app.NewLogger(c.Config, t.stderr)})
 	if err != nil {
 		return err

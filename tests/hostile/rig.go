@@ -30,7 +30,7 @@ import (
 const (
 	// maxResident is what the node may hold in memory during any attack: its bounds on requests being read or served (256 MiB of Kafka's, AWS's beside
 	// them) and on the tail, and the collector's share on top. The attacks send several times as much.
-	maxResident = 640 << 20
+	maxResident = 480 << 20
 	// maxWait is how long the bystander may wait for any answer while an attack goes on.
 	maxWait = 5 * time.Second
 	// endsWithin is how soon an attacked connection must be closed or answered.

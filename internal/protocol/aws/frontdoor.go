@@ -41,7 +41,7 @@ type Config struct {
 
 // Defaults of Config.
 const (
-	DefaultMaxInFlightBytes = 256 << 20
+	DefaultMaxInFlightBytes = 128 << 20
 	DefaultMaxConnections   = 16_384
 	DefaultBodyTimeout      = time.Minute
 	DefaultWriteTimeout     = time.Minute

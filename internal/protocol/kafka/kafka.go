@@ -69,7 +69,7 @@ type Config struct {
 const (
 	DefaultMaxPartitions    = 100_000
 	DefaultMaxFetchBytes    = 55 << 20
-	DefaultMaxAnswerBytes   = 256 << 20
+	DefaultMaxAnswerBytes   = 128 << 20
 	DefaultMaxFetchSessions = 1000
 )
 
