@@ -34,6 +34,10 @@ type coldWindow struct {
 // half of it so too, since then they lie so close together that one read gets many.
 const sparsePart = 16
 
+// prefetchWindows is how many windows the system is asked to read ahead: who reads one usually goes on with the next, and while it is
+// busy with what it has the disk is not.
+const prefetchWindows = 4
+
 // worthWindow says whether reading whole windows pays for the extents of r.
 func (r *run) worthWindow(size int64) bool {
 	number := int64(r.extents[0].Position) / size
@@ -73,6 +77,9 @@ func (c *coldCache) find(e *Engine, r *run) ([]byte, *block, error) {
 	}
 	w.bytes = w.bytes[:n]
 	e.counters.coldReads.Add(1)
+	if r.still {
+		r.file.file.Prefetch((key.number+1)*size, prefetchWindows*size)
+	}
 	if to > int64(n) {
 		w.block.release()
 		return nil, nil, r.file.corrupt(int64(x.Position), "file ends at byte %d, before the batch does", key.number*size+int64(n))

@@ -34,6 +34,7 @@ type run struct {
 	file    *logFile // acquired
 	extents []format.Extent
 	next    stream.Offset // the offset after the last extent
+	still   bool          // nothing is written to the file any more
 }
 
 // collector gathers the batches of one Read.
@@ -91,7 +92,7 @@ func (e *Engine) findRun(s *shard, from, end stream.Offset) (run, error) {
 		return run{}, nil
 	}
 	sp := s.spans[i]
-	r := run{file: sp.file.acquire(), extents: sp.extents, next: min(sp.Next, end)}
+	r := run{file: sp.file.acquire(), extents: sp.extents, next: min(sp.Next, end), still: sp.file.finished}
 	e.view.RUnlock()
 	if r.extents == nil {
 		var err error

@@ -123,6 +123,9 @@ func (f *memFile) Truncate(size int64) error {
 	return f.grow(size)
 }
 
+// Prefetch does nothing: memory is as near as it gets.
+func (f *memFile) Prefetch(int64, int64) {}
+
 func (f *memFile) Allocate(size int64) error {
 	if err := f.check(); err != nil {
 		return err

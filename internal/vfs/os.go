@@ -83,6 +83,8 @@ func (o osFile) Close() error              { return o.f.Close() }
 func (o osFile) Sync() error               { return syncData(o.f) }
 func (o osFile) Truncate(size int64) error { return mark(o.f.Truncate(size)) }
 
+func (o osFile) Prefetch(at, n int64) { prefetch(o.f, at, n) }
+
 func (o osFile) Allocate(size int64) error {
 	now, err := o.Size()
 	if err != nil || size <= now {

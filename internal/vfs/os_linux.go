@@ -38,5 +38,8 @@ func openDirect(name string) (*os.File, error) {
 	return f, err
 }
 
+// prefetch begins to read into the page cache; what the system cannot do loses nothing.
+func prefetch(f *os.File, at, n int64) { _ = unix.Fadvise(int(f.Fd()), at, n, unix.FADV_WILLNEED) }
+
 // adviseRandom turns read-ahead off: a page read ahead of a direct write could show what was there before it.
 func adviseRandom(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM) } // advice: what refuses it loses nothing

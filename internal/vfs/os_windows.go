@@ -29,3 +29,5 @@ func lockFile(f *os.File) error {
 func openDirect(name string) (*os.File, error) { return os.OpenFile(name, os.O_RDWR, 0) }
 
 func adviseRandom(*os.File) {}
+
+func prefetch(*os.File, int64, int64) {}

@@ -45,6 +45,8 @@ type File interface {
 	// ErrNoSpace if it does not fit.
 	Allocate(size int64) error
 	Size() (int64, error)
+	// Prefetch says that n bytes from at on will be read soon, so that the system may begin. They must be bytes that nobody writes to any more.
+	Prefetch(at, n int64)
 }
 
 type constError string
