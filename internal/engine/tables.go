@@ -20,7 +20,6 @@ type tables struct {
 	maxProducers int
 
 	documentWatchers map[string][]*documentWatch
-	doomed           []*logFile // files without a live batch, until someone removes them
 }
 
 func newTables(maxProducers int) tables {
