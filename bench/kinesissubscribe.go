@@ -25,21 +25,20 @@ func (t *kinesisTurn) subscribe() error {
 	}
 	ctx, cancel := context.WithCancel(t.ctx)
 	defer cancel()
-	client := kinesis.New(kinesis.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://" + t.server.address),
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-	})
+	client := t.client()
 	consumer, err := registered(ctx, client, stream)
 	if err != nil {
 		return err
 	}
 	var (
-		mu    sync.Mutex
-		times []time.Duration
-		work  sync.WaitGroup
+		mu     sync.Mutex
+		times  []time.Duration
+		broken error
+		work   sync.WaitGroup
 	)
 	for shard := range kinesisShards {
-		answer, err := client.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{
+		// A client for each: streams of one client share a decoder that is not safe for it (aws/smithy-go#714).
+		answer, err := t.client().SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{
 			ConsumerARN: consumer, ShardId: aws.String(fmt.Sprintf("shardId-%012d", shard)),
 			StartingPosition: &types.StartingPosition{Type: types.ShardIteratorTypeLatest},
 		})
@@ -60,6 +59,9 @@ func (t *kinesisTurn) subscribe() error {
 				}
 				mu.Unlock()
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			broken = errors.Join(broken, events.Err())
 		})
 		defer events.Close()
 	}
@@ -74,11 +76,18 @@ func (t *kinesisTurn) subscribe() error {
 	cancel()
 	work.Wait()
 	if err != nil {
-		return fmt.Errorf("%d put, %d delivered: %w", sent, len(times), err)
+		return fmt.Errorf("%d put, %d delivered: %w", sent, len(times), errors.Join(err, broken))
 	}
 	t.row("SubscribeToShard, p50", quantile(times, 50), "ms")
 	t.row("SubscribeToShard, p99", quantile(times, 99), "ms")
 	return nil
+}
+
+func (t *kinesisTurn) client() *kinesis.Client {
+	return kinesis.New(kinesis.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://" + t.server.address),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+	})
 }
 
 // delivered waits until all records have arrived, as long as any server takes to send the last ones.
