@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,11 +30,18 @@ type mark struct {
 	Offset  int64     `json:"offset"`
 	Updated time.Time `json:"updated"`
 
-	claimed bool // somebody follows the file
+	claimed bool   // somebody follows the file
+	head    []byte // what Hash was made of, once the file is followed
 }
 
 func (m *mark) knows(head []byte) bool {
 	return m.Head > 0 && len(head) >= m.Head && hashOf(head[:m.Head]) == m.Hash
+}
+
+// mayBeCopied says that a file which begins with head could be a copy of the mark's, which is followed: still being written, or made after the
+// mark was last moved.
+func (m *mark) mayBeCopied(head []byte) bool {
+	return len(m.head) > 0 && (bytes.HasPrefix(head, m.head) || bytes.HasPrefix(m.head, head))
 }
 
 func hashOf(head []byte) string {
@@ -88,9 +96,9 @@ func (c *checkpoints) claim(path string, head []byte, size int64) (m *mark, twin
 	var best *mark
 	for _, m := range c.marks {
 		switch {
-		case !m.knows(head):
 		case m.claimed:
-			twin = twin || m.Head == len(head) && m.Path != path
+			twin = twin || m.Path != path && m.mayBeCopied(head)
+		case !m.knows(head):
 		case m.Offset > size: // it was longer when it was followed: another file that begins alike
 		case best == nil, m.Path == path && best.Path != path, (m.Path == path) == (best.Path == path) && m.Updated.After(best.Updated):
 			best = m
@@ -139,6 +147,7 @@ func (c *checkpoints) left(path string) []*mark {
 func (c *checkpoints) move(m *mark, head []byte, offset int64, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	m.head = head
 	if m.Offset == offset && m.Head == len(head) {
 		return
 	}
