@@ -130,14 +130,14 @@ func (c *checkpoints) release(m *mark) {
 	}
 }
 
-// left returns the marks of files that were at path and are not followed.
-func (c *checkpoints) left(path string) []*mark {
+// left returns what the marks are now of files that were at path and are not followed. Another lane may claim them meanwhile.
+func (c *checkpoints) left(path string) []mark {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var left []*mark
+	var left []mark
 	for _, m := range c.marks {
 		if m.Path == path && !m.claimed {
-			left = append(left, m)
+			left = append(left, *m)
 		}
 	}
 	return left

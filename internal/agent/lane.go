@@ -28,8 +28,9 @@ type lane struct {
 	agent   *Agent
 	path    string
 	fromEnd bool
-	since   time.Time // when the path was first tried
-	warned  bool      // the last attempt to open the path failed and was reported
+	since   time.Time   // when waiting was first seen
+	waiting os.FileInfo // the file at the path that is not opened yet
+	warned  bool        // the last attempt to open the path failed and was reported
 
 	tails []*tail // oldest first; all but perhaps the last are gone from the path
 
@@ -107,12 +108,15 @@ func (l *lane) watch() bool {
 	if followed {
 		return true // renamed to here, and still being read under the name it had
 	}
+	if l.waiting == nil || !os.SameFile(info, l.waiting) { // each file has its own time to turn out to be a copy
+		l.waiting, l.since = info, now
+	}
 	t, err := l.open(l.path, l.fromEnd, now.Sub(l.since) >= copyGrace)
 	switch {
 	case err == nil:
 		l.tails = append(l.tails, t)
 		l.fromEnd, l.warned = false, false
-		l.since = now
+		l.waiting = nil
 	case !errors.Is(err, errTwin) && !l.warned:
 		l.warned = true
 		l.agent.Logger.Warn("file not opened", "path", l.path, "error", err)

@@ -202,7 +202,7 @@ func (l *lane) leftovers() []*tail {
 }
 
 // unsent says that the file of a name is one of marks, nobody follows it, and there is more in it than was sent.
-func (l *lane) unsent(name string, marks []*mark) bool {
+func (l *lane) unsent(name string, marks []mark) bool {
 	f, err := os.Open(name) //nolint:gosec // beside a file that the user named
 	if err != nil {
 		return false
@@ -214,7 +214,7 @@ func (l *lane) unsent(name string, marks []*mark) bool {
 	l.agent.mu.Lock()
 	followed := l.agent.openLocked(info)
 	l.agent.mu.Unlock()
-	return !followed && slices.ContainsFunc(marks, func(m *mark) bool { return m.knows(head) && info.Size() > m.Offset })
+	return !followed && slices.ContainsFunc(marks, func(m mark) bool { return m.knows(head) && info.Size() > m.Offset })
 }
 
 // escapeGlob makes a pattern that matches path only.
