@@ -120,7 +120,7 @@ func (m *Machine) joinNew(now time.Time, to Token, j Join) {
 }
 
 // givePending remembers that j's candidate id was given out. A client that asks again over the same connection has lost the id it was given
-// before (librdkafka#5569); and there are never more such ids than members.
+// before (librdkafka#5569); and there are never more such ids than members: the one given out first makes room.
 func (m *Machine) givePending(now time.Time, j Join) {
 	oldest := ""
 	for id, p := range m.pending {
@@ -128,14 +128,17 @@ func (m *Machine) givePending(now time.Time, j Join) {
 			delete(m.pending, id)
 			continue
 		}
-		if oldest == "" || p.expires.Before(m.pending[oldest].expires) {
+		if oldest == "" || p.order < m.pending[oldest].order {
 			oldest = id
 		}
 	}
 	if len(m.pending) >= m.config.MaxMembers {
 		delete(m.pending, oldest)
 	}
-	m.pending[j.Candidate] = pending{expires: now.Add(min(m.config.PendingTimeout, j.Session)), client: j.Client, connection: j.Connection}
+	m.order++
+	m.pending[j.Candidate] = pending{
+		expires: now.Add(min(m.config.PendingTimeout, j.Session)), order: m.order, client: j.Client, connection: j.Connection,
+	}
 }
 
 func (m *Machine) joinKnown(now time.Time, to Token, j Join) {

@@ -46,7 +46,7 @@ type Machine struct {
 	members map[string]*member // by member id
 	static  map[string]string  // instance id → member id
 	pending map[string]pending // member ids given out and not yet joined with
-	order   uint64             // of the last join: members are listed by it
+	order   uint64             // of the last join or id given out: members are listed by it
 
 	// While PreparingRebalance: when it ends whoever is missing. initial means that it began with an empty group and waits that long in any
 	// case; fresh that a member came since joinBy was set; joinCap is how far newcomers can move it.
@@ -78,6 +78,7 @@ type member struct {
 
 type pending struct {
 	expires            time.Time
+	order              uint64
 	client, connection string
 }
 
