@@ -25,8 +25,8 @@ type Config struct {
 	TailBytes int64
 	// IndexBytes bounds the memory for the indexes of finished files.
 	IndexBytes int64
-	// ColdBytes bounds the memory that keeps what was read from files for the readers of the shards beside.
-	ColdBytes int64
+	// AheadBytes bounds the memory for what is read from files before it is asked for. Each read may have one batch more.
+	AheadBytes int64
 	// FileBytes is the size at which a log file is finished; MaxExtents the number of batches at which it is, whatever its size.
 	FileBytes  int64
 	MaxExtents int
@@ -77,7 +77,7 @@ func (c *Config) setDefaults() {
 	}
 	orDefault(&c.TailBytes, 64*mib)
 	orDefault(&c.IndexBytes, 32*mib)
-	orDefault(&c.ColdBytes, 16*mib)
+	orDefault(&c.AheadBytes, 16*mib)
 	orDefault(&c.FileBytes, 256*mib)
 	orDefault(&c.MaxExtents, 1<<19)
 	orDefault(&c.GroupBytes, 4*mib)
@@ -106,7 +106,7 @@ func (c Config) Validate() error {
 	}
 	between("TailBytes", c.TailBytes, 1, 1<<40)
 	between("IndexBytes", c.IndexBytes, 1, 1<<40)
-	between("ColdBytes", c.ColdBytes, 1, 1<<40)
+	between("AheadBytes", c.AheadBytes, 1, 1<<40)
 	between("FileBytes", c.FileBytes, 4*kib, 2<<30)
 	between("MaxExtents", int64(c.MaxExtents), 1, 1<<24)
 	between("GroupBytes", c.GroupBytes, kib, 64*mib)

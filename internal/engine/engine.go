@@ -2,7 +2,7 @@
 //
 // Everything that happens goes as a frame into one sequence of log files, and those files are the storage: nothing is written a second
 // time to be read. What many callers append is written and synced as one group (group.go, commit.go), published to readers once it is
-// durable (shard.go), and stays in memory for readers at the end under one budget (block.go; older batches: cold.go). A full file gets an index at its end and
+// durable (shard.go), and stays in memory for readers at the end under one budget (block.go; older batches: read.go, ahead.go). A full file gets an index at its end and
 // a checkpoint of everything else beside it (finish.go, checkpoint.go), so that opening reads at most the last files (recover.go). Files
 // whose bytes are mostly dead are written anew (rewrite.go). The bytes are drawn in package format.
 //
@@ -67,8 +67,7 @@ type Engine struct {
 	closed bool // guarded by view: nothing is answered any more
 
 	index       indexCache
-	cold        coldCache
-	coldPool    *blockPool
+	readAhead   readAhead
 	readBuffers sync.Pool // of *[]byte
 
 	recycling sync.Mutex
@@ -114,8 +113,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		ahead:     map[state.Key]*document{},
 		tables:    newTables(cfg.MaxProducers),
 		index:     indexCache{budget: cfg.IndexBytes},
-		cold:      coldCache{budget: cfg.ColdBytes},
-		coldPool:  newBlockPool(int(cfg.ReadBytes)),
+		readAhead: readAhead{budget: cfg.AheadBytes},
 		work:      make(chan struct{}, 1),
 		hungry:    make(chan struct{}, 1),
 		chores:    make(chan struct{}, 1),
@@ -160,12 +158,12 @@ func (e *Engine) start() {
 
 // letGo closes files and lock.
 func (e *Engine) letGo() error {
+	e.readAhead.close()
 	var errs []error
 	for _, f := range e.files {
 		errs = append(errs, f.release())
 	}
 	e.tail.clear()
-	e.cold.forget(nil)
 	return errors.Join(append(errs, e.lock.Close())...)
 }
 

@@ -37,7 +37,7 @@ func newSeeded(seed uint64) seeded {
 func tiny(fs vfs.FS) Config {
 	return Config{
 		Dir: "/data", FS: fs, Clock: clock.NewVirtual(epoch), Random: newSeeded(1), Logger: testLogger(),
-		TailBytes: 32 * kib, IndexBytes: 1, ColdBytes: 16 * kib, FileBytes: 64 * kib, GroupBytes: 16 * kib, MaxUnitBytes: 4 * mib, AllocateBytes: 16 * kib, ZeroBytes: 8 * kib, ReadBytes: 8 * kib,
+		TailBytes: 32 * kib, IndexBytes: 1, AheadBytes: 16 * kib, FileBytes: 64 * kib, GroupBytes: 16 * kib, MaxUnitBytes: 4 * mib, AllocateBytes: 16 * kib, ZeroBytes: 8 * kib, ReadBytes: 8 * kib,
 	}
 }
 

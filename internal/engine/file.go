@@ -40,6 +40,10 @@ type logFile struct {
 	sealed    bool  // guarded by grow: the footer is being written, space ahead has no use any more
 	zeroing   int64 // guarded by grow: zeros are being written from zeroed up to here; 0 = not now
 	zeroDone  sync.Cond
+
+	fetch       sync.Mutex
+	fetchedFrom int64 // guarded by fetch: the system was asked to read from here
+	fetchedTo   int64 // guarded by fetch: up to here
 }
 
 // logDir is the subdirectory of the log files, names in it are:
@@ -172,6 +176,25 @@ func (f *logFile) release() error {
 // corrupt describes damage at a byte of the file.
 func (f *logFile) corrupt(at int64, format string, args ...any) error {
 	return &stream.CorruptError{File: filepath.Join(logDir, f.name), Byte: at, Reason: fmt.Sprintf(format, args...)}
+}
+
+// maxFetched is how far back a file remembers what the system was asked to read: the shards of a stream are read side by side, and asking
+// again costs as much as a read. What was asked for longer ago the system may have forgotten.
+const maxFetched = 32 * mib
+
+// prefetch asks the system to begin reading a part of the file that is written, if it was not asked lately.
+func (f *logFile) prefetch(from, to int64) {
+	f.fetch.Lock()
+	defer f.fetch.Unlock()
+	if from < f.fetchedFrom || from > f.fetchedTo {
+		f.fetchedFrom, f.fetchedTo = from, from
+	}
+	if to <= f.fetchedTo {
+		return
+	}
+	f.file.Prefetch(f.fetchedTo, to-f.fetchedTo)
+	f.fetchedTo = to
+	f.fetchedFrom = max(f.fetchedFrom, to-maxFetched)
 }
 
 // reserve makes the file at least to bytes long, in steps if the disk has room for a whole one.

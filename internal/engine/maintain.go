@@ -128,7 +128,6 @@ func (e *Engine) discard(f *logFile) error {
 	spans := f.spans
 	e.view.RUnlock()
 	e.index.forget(spans)
-	e.cold.forget(f)
 	e.counters.removed.Add(1)
 	if kept, err := e.recycle(f); kept || err != nil {
 		return errors.Join(err, f.release())

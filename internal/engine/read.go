@@ -17,16 +17,33 @@ const maxReadBatches = 1 << 16
 // Read implements stream.Log. What the tail of the log in memory still has is returned without copy; the rest is read from the files and
 // checked. Chunks share memory with the tail, so releasing them soon lets it be recycled.
 func (e *Engine) Read(ctx context.Context, id stream.Shard, from stream.Offset, maxBytes int) (stream.Chunk, error) {
+	e.view.RLock()
+	s := e.tables.shards[id]
+	if s == nil {
+		defer e.view.RUnlock()
+		return stream.NewChunk(stream.Bounds{}, nil, nil), e.noShardLocked(id)
+	}
+	bounds := s.bounds(e.tables.epoch) // what is appended meanwhile is another Read's
+	e.view.RUnlock()
+	if from < bounds.Start || from > bounds.End {
+		return stream.NewChunk(bounds, nil, nil), fmt.Errorf("%w: %d is not between %d and %d", stream.ErrOutOfRange, from, bounds.Start, bounds.End)
+	}
 	c := collector{engine: e, left: maxBytes}
-	bounds, err := c.collect(ctx, id, from)
-	if err != nil {
+	if r := e.readAhead.take(aheadKey{id, from}); r != nil {
+		from = c.adopt(r, from)
+	}
+	next, err := c.walk(ctx, s, from, bounds.End)
+	if err != nil || len(c.batches) == 0 {
 		c.release()
 		return stream.NewChunk(bounds, nil, nil), err
 	}
-	if len(c.batches) == 0 {
-		return stream.NewChunk(bounds, nil, nil), nil
-	}
-	return stream.NewChunk(bounds, c.batches, c.release), nil
+	goOn := c.cold && next < bounds.End && maxBytes >= minAhead
+	return stream.NewChunk(bounds, c.batches, func() {
+		c.release()
+		if goOn {
+			e.readAhead.begin(e, s, next, maxBytes)
+		}
+	}), nil
 }
 
 // run is consecutive extents of one file, found under the lock and read outside it.
@@ -34,7 +51,7 @@ type run struct {
 	file    *logFile // acquired
 	extents []format.Extent
 	next    stream.Offset // the offset after the last extent
-	still   bool          // nothing is written to the file any more
+	fetched bool          // the system was asked to read what is wanted of it
 }
 
 // collector gathers the batches of one Read.
@@ -44,43 +61,63 @@ type collector struct {
 	batches [][]byte
 	blocks  []*block
 	buffers []*[]byte
+	free    []byte // of the last of buffers
+
+	cold  bool // something came from a file
+	ahead bool // ends where the tail begins: what is in memory need not be read ahead
 }
 
-// collect finds batches from on, span by span. Bounds are those at the beginning: what is appended meanwhile is another Read's.
-func (c *collector) collect(ctx context.Context, id stream.Shard, from stream.Offset) (stream.Bounds, error) {
-	e := c.engine
-	e.view.RLock()
-	s := e.tables.shards[id]
-	if s == nil {
-		defer e.view.RUnlock()
-		return stream.Bounds{}, e.noShardLocked(id)
-	}
-	bounds := s.bounds(e.tables.epoch)
-	e.view.RUnlock()
-	if from < bounds.Start || from > bounds.End {
-		return bounds, fmt.Errorf("%w: %d is not between %d and %d", stream.ErrOutOfRange, from, bounds.Start, bounds.End)
-	}
-	for from < bounds.End && (c.left > 0 || len(c.batches) == 0) && len(c.batches) < maxReadBatches {
-		r, err := e.findRun(s, from, bounds.End)
+// walk collects batches from an offset on, up to end, and returns the offset after the last one.
+func (c *collector) walk(ctx context.Context, s *shard, from, end stream.Offset) (stream.Offset, error) {
+	for from < end && (c.left > 0 || len(c.batches) == 0) && len(c.batches) < maxReadBatches {
+		r, err := c.engine.findRun(s, from, end)
 		if err != nil {
-			return bounds, err
+			return from, err
 		}
 		if r.file == nil {
 			break // trimmed or deleted meanwhile
 		}
 		next, err := c.read(s, &r, from)
 		if err = errors.Join(err, r.file.release()); err != nil {
-			return bounds, err
+			return from, err
 		}
 		if next == from {
 			break // nothing more fits
 		}
 		from = next
 		if err := context.Cause(ctx); err != nil && len(c.batches) == 0 {
-			return bounds, err
+			return from, err
 		}
 	}
-	return bounds, nil
+	return from, nil
+}
+
+// readAhead collects what is in files from an offset on, and returns the offset after it. What fails is left to the Read that comes for it.
+func (c *collector) readAhead(s *shard, from stream.Offset) stream.Offset {
+	c.engine.view.RLock()
+	end := s.end
+	c.engine.view.RUnlock()
+	next, err := c.walk(context.Background(), s, from, end)
+	if err != nil {
+		c.release()
+		return from
+	}
+	return next
+}
+
+// adopt takes over what was read ahead if that fits, and returns the offset after it.
+func (c *collector) adopt(r *aheadRead, from stream.Offset) stream.Offset {
+	size := 0
+	for _, b := range r.got.batches {
+		size += len(b)
+	}
+	if len(r.got.batches) == 0 || len(r.got.batches) > 1 && size > c.left {
+		r.got.release()
+		return from
+	}
+	c.batches, c.buffers, c.cold = r.got.batches, r.got.buffers, true
+	c.left -= size
+	return r.end
 }
 
 // findRun returns the extents of the span that holds from, loading them if they are on disk only. Its file is nil if there is no such span.
@@ -92,7 +129,7 @@ func (e *Engine) findRun(s *shard, from, end stream.Offset) (run, error) {
 		return run{}, nil
 	}
 	sp := s.spans[i]
-	r := run{file: sp.file.acquire(), extents: sp.extents, next: min(sp.Next, end), still: sp.file.finished}
+	r := run{file: sp.file.acquire(), extents: sp.extents, next: min(sp.Next, end)}
 	e.view.RUnlock()
 	if r.extents == nil {
 		var err error
@@ -114,20 +151,17 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 		if len(c.batches) > 0 && int(x.Size) > c.left {
 			return from, nil
 		}
-		b, block := c.engine.tail.find(r.file, int64(x.Position), int(x.Size))
-		inTail := b != nil
 		var err error
-		if !inTail {
-			b, block, err = c.engine.cold.find(c.engine, r)
-		}
-		switch {
-		case err != nil:
-		case b != nil:
+		switch b, block := c.engine.tail.find(r.file, int64(x.Position), int(x.Size)); {
+		case b == nil:
+			from, err = c.readDisk(s, r, from)
+		case c.ahead:
+			block.release()
+			return from, nil
+		default:
 			c.share(block)
 			r.extents = r.extents[1:]
-			from, err = c.take(s, r, x, b, !inTail)
-		default:
-			from, err = c.readDisk(s, r, from)
+			from, err = c.take(s, r, x, b, false)
 		}
 		if err != nil {
 			return from, err
@@ -155,11 +189,46 @@ func (c *collector) take(s *shard, r *run, x *format.Extent, b []byte, fromDisk 
 	return stream.Offset(h.LastOffset()) + 1, nil
 }
 
+// sparsePart: the system is asked to read a stretch of a file at once if at least one such part of it is wanted. Otherwise its batches are read
+// one by one.
+const sparsePart = 16
+
+// minBuffer is the least memory taken at once for reads from files.
+const minBuffer = 64 * kib
+
+// wanted returns how many bytes of r are wanted if left are, how many batches that is, and where the last one ends.
+func (r *run) wanted(left int) (bytes, batches int, end int64) {
+	for i := range r.extents {
+		x := &r.extents[i]
+		if x.Base >= r.next || i > 0 && bytes+int(x.Size) > left {
+			break
+		}
+		bytes += int(x.Size)
+		batches++
+		end = int64(x.Position) + int64(x.Size)
+	}
+	return bytes, batches, end
+}
+
+// prefetch asks the system to begin reading all that is wanted of r, with what other shards have in between: it comes in one go, and who
+// reads one shard of a stream most often reads the others too.
+func (c *collector) prefetch(r *run) {
+	bytes, batches, end := r.wanted(c.left)
+	from := int64(r.extents[0].Position)
+	if batches > 1 && int64(bytes) >= (end-from)/sparsePart {
+		r.file.prefetch(from, end)
+	}
+}
+
 // gapBytes is what a read from disk rather reads in vain than asking the disk once more.
 const gapBytes = 16 * kib
 
 // readDisk reads the next extents of r, as many as lie close together and are wanted.
 func (c *collector) readDisk(s *shard, r *run, from stream.Offset) (stream.Offset, error) {
+	if !r.fetched {
+		r.fetched = true
+		c.prefetch(r)
+	}
 	first := r.extents[0]
 	start, stop := int64(first.Position), int64(first.Position)+int64(first.Size)
 	n := 1
@@ -172,20 +241,20 @@ func (c *collector) readDisk(s *shard, r *run, from stream.Offset) (stream.Offse
 		}
 		stop = to
 	}
-	buf := c.engine.buffer(int(stop - start))
-	c.buffers = append(c.buffers, buf)
-	if _, err := r.file.file.ReadAt(*buf, start); err != nil {
+	buf := c.buffer(int(stop-start), r)
+	if _, err := r.file.file.ReadAt(buf, start); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = r.file.corrupt(start, "file ends before the batch of shard %d of stream %s", s.id.Index, s.id.Stream)
 		}
 		return from, err
 	}
+	c.cold = true
 	c.engine.counters.coldReads.Add(1)
 	for i := range n {
 		x := &r.extents[i]
 		at := int64(x.Position) - start
 		var err error
-		if from, err = c.take(s, r, x, (*buf)[at:at+int64(x.Size):at+int64(x.Size)], true); err != nil {
+		if from, err = c.take(s, r, x, buf[at:at+int64(x.Size):at+int64(x.Size)], true); err != nil {
 			return from, err
 		}
 	}
@@ -209,18 +278,25 @@ func (c *collector) release() {
 	for _, b := range c.buffers {
 		c.engine.readBuffers.Put(b)
 	}
-	c.blocks, c.buffers = nil, nil
+	*c = collector{engine: c.engine}
 }
 
-// buffer returns n bytes for a read from disk.
-func (e *Engine) buffer(n int) *[]byte {
-	b, _ := e.readBuffers.Get().(*[]byte)
-	if b == nil || cap(*b) < n {
-		b = new([]byte)
-		*b = make([]byte, n, max(n, 64*kib))
+// buffer returns n bytes for a read of r, out of memory for all that is wanted of it.
+func (c *collector) buffer(n int, r *run) []byte {
+	if n > len(c.free) {
+		size, _, _ := r.wanted(c.left)
+		size = max(size, n, minBuffer)
+		b, _ := c.engine.readBuffers.Get().(*[]byte)
+		if b == nil || cap(*b) < size {
+			fresh := make([]byte, size)
+			b = &fresh
+		}
+		c.buffers = append(c.buffers, b)
+		c.free = (*b)[:cap(*b)]
 	}
-	*b = (*b)[:n]
-	return b
+	taken := c.free[:n:n]
+	c.free = c.free[n:]
+	return taken
 }
 
 // Bounds implements stream.Log.
