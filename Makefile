@@ -36,7 +36,7 @@ fuzz: ## every fuzz target for a while (FUZZTIME=10s)
 	scripts/fuzz
 
 crash: ## kill -9 the real binary under load, many times
-	go run ./tools/gotest -timeout 0 ./tests/crash -args $(CRASH)
+	go run ./tools/gotest -v -timeout 0 ./tests/crash -args $(CRASH)
 
 interop: ## stock clients judge the binary; writes README's table
 	go run ./interop --write

@@ -1,5 +1,5 @@
 // Command gotest runs `go test` with its own arguments and says at the end how many tests there were: a line per package while it runs, the output of
-// what failed, the skipped tests with their reasons, and last "N passed, N failed".
+// what failed, with -v that of what passed too, the skipped tests with their reasons, and last "N passed, N failed".
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -29,6 +30,7 @@ type testKey struct{ pkg, test string }
 // summary is what the events add up to.
 type summary struct {
 	out             io.Writer
+	verbose         bool // tests that pass may speak
 	passed, failed  int
 	running         map[testKey][]string // output of tests that have not ended, and of whole packages under test ""
 	skipped, broken []string
@@ -46,7 +48,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "gotest:", err)
 		os.Exit(1)
 	}
-	s := &summary{out: os.Stdout, running: map[testKey][]string{}, build: map[string][]string{}}
+	s := &summary{out: os.Stdout, verbose: verbose(os.Args[1:]), running: map[testKey][]string{}, build: map[string][]string{}}
 	readErr := s.read(stdout)
 	waitErr := cmd.Wait()
 	s.close()
@@ -56,6 +58,14 @@ func main() {
 	if readErr != nil || waitErr != nil || s.failed > 0 {
 		os.Exit(1)
 	}
+}
+
+// verbose says whether -v is among go test's own arguments.
+func verbose(args []string) bool {
+	if end := slices.Index(args, "-args"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "-v")
 }
 
 func (s *summary) read(r io.Reader) error {
@@ -104,6 +114,9 @@ func (s *summary) endTest(e event) {
 	switch e.Action {
 	case "pass":
 		s.passed++
+		if s.verbose {
+			fmt.Fprint(s.out, strings.Join(s.running[testKey{e.Package, e.Test}], ""))
+		}
 	case "skip":
 		s.skipped = append(s.skipped, e.Package+" "+e.Test+": "+reason(s.running[testKey{e.Package, e.Test}]))
 	case "fail":

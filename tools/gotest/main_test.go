@@ -66,3 +66,25 @@ func TestSummary(t *testing.T) {
 		})
 	}
 }
+
+func TestTestsThatPassSpeakIfAsked(t *testing.T) {
+	const events = `{"Action":"output","Package":"p","Test":"T","Output":"seed 7\n"}
+{"Action":"pass","Package":"p","Test":"T"}`
+	for _, c := range []struct {
+		args  []string
+		speak bool
+	}{
+		{[]string{"-v", "./..."}, true},
+		{[]string{"./..."}, false},
+		{[]string{"./p", "-args", "-v"}, false},
+	} {
+		var out bytes.Buffer
+		s := &summary{out: &out, verbose: verbose(c.args), running: map[testKey][]string{}, build: map[string][]string{}}
+		if err := s.read(strings.NewReader(events)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(out.String(), "seed 7"); got != c.speak {
+			t.Errorf("%v: what a test said is printed: %v, want %v", c.args, got, c.speak)
+		}
+	}
+}
