@@ -16,6 +16,7 @@ type dumpCmd struct {
 	From    int64  `name:"from" placeholder:"OFFSET" help:"Only batches that hold this offset or later ones."`
 	Limit   int    `name:"limit" placeholder:"N" help:"End after so many batches."`
 	Records bool   `name:"records" help:"Print each record too."`
+	JSON    bool   `name:"json" help:"Print one JSON object per line, keys and values of records in base64."`
 }
 
 func (c *dumpCmd) Run(t *terminal) error {
@@ -24,7 +25,7 @@ func (c *dumpCmd) Run(t *terminal) error {
 	}
 	out := bufio.NewWriter(t.stdout)
 	err := engine.Dump(vfs.OS(), c.Dir, engine.DumpOptions{
-		Stream: stream.Name(c.Stream), OneShard: c.Shard >= 0, Shard: c.Shard, From: stream.Offset(c.From), Limit: c.Limit, Records: c.Records,
+		Stream: stream.Name(c.Stream), OneShard: c.Shard >= 0, Shard: c.Shard, From: stream.Offset(c.From), Limit: c.Limit, Records: c.Records, JSON: c.JSON,
 	}, out)
 	if flushed := out.Flush(); err == nil {
 		err = flushed

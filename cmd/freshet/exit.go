@@ -17,7 +17,7 @@ const (
 	exitDamaged  = 3 // stored bytes are not what was written
 	exitLocked   = 4 // another process has the data directory
 	exitStorage  = 5 // the disk failed: what was acknowledged is safe, the node must be started again
-	exitNotFound = 6 // the named object does not exist
+	exitNotFound = 6 // the named object or stream does not exist
 )
 
 // usageError is a command line that cannot be parsed.
@@ -47,7 +47,7 @@ func exitCode(err error) int {
 		return exitLocked
 	case errors.As(err, &storage):
 		return exitStorage
-	case errors.Is(err, object.ErrNotFound):
+	case errors.Is(err, object.ErrNotFound), errors.Is(err, stream.ErrNotFound):
 		return exitNotFound
 	}
 	return exitFailed

@@ -40,6 +40,14 @@ const (
 	Zstd   Codec = 4
 )
 
+// String returns the codec's name.
+func (c Codec) String() string {
+	if names := [...]string{"none", "gzip", "snappy", "lz4", "zstd"}; c >= 0 && int(c) < len(names) {
+		return names[c]
+	}
+	return fmt.Sprintf("codec %d", int8(c))
+}
+
 const (
 	logAppendTime = 1 << 3
 	transactional = 1 << 4

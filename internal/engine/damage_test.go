@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -245,6 +246,47 @@ func TestDump(t *testing.T) {
 	for _, want := range []string{"group ", "batch s0/0 offset=0..", "cursors of \"me\": 1", "document k/"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the dump does not have %q", want)
+		}
+	}
+	if err := Dump(disk, c.Dir, DumpOptions{Stream: "s2"}, &out); !errors.Is(err, stream.ErrNotFound) {
+		t.Errorf("dump of a stream that there is not: %v", err)
+	}
+}
+
+// TestDumpAsJSON: each line of a dump is an object that says what it is of, and the same lines are there as for humans.
+func TestDumpAsJSON(t *testing.T) {
+	disk, c, _ := filled(t, true)
+	var text, out bytes.Buffer
+	must(t, Dump(disk, c.Dir, DumpOptions{Records: true}, &text))
+	must(t, Dump(disk, c.Dir, DumpOptions{Records: true, JSON: true}, &out))
+	if strings.Count(out.String(), "\n") != strings.Count(text.String(), "\n") {
+		t.Errorf("%d lines of JSON for %d of text", strings.Count(out.String(), "\n"), strings.Count(text.String(), "\n"))
+	}
+	types := map[string]int{}
+	var record struct {
+		Type, Stream string
+		Offset       *int64
+		Value        []byte
+	}
+	for line := range bytes.Lines(out.Bytes()) {
+		must(t, json.Unmarshal(line, &record))
+		types[record.Type]++
+		if record.Type == "record" && (record.Offset == nil || len(record.Value) == 0) {
+			t.Fatalf("a record without offset or value: %s", line)
+		}
+	}
+	for _, want := range []string{"file", "group", "batch", "record", "delete", "document", "cursors"} {
+		if types[want] == 0 {
+			t.Errorf("no line of type %q among %v", want, types)
+		}
+	}
+	for k := kindStream; k < kindShard; k++ { // what only a checkpoint has is not in a log file
+		c := newChange(k)
+		if s, ok := c.(*streamChange); ok {
+			s.stream = &stream.Stream{}
+		}
+		if l := lineOf(c); strings.HasPrefix(l.Type, "*") || l.text == "" {
+			t.Errorf("kind %d of change has no line: %+v", k, l)
 		}
 	}
 }

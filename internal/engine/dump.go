@@ -1,11 +1,11 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
-	"time"
 
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/engine/format"
@@ -20,12 +20,13 @@ type DumpOptions struct {
 	From    stream.Offset
 	Limit   int // at most so many batches, 0 = all
 	Records bool
+	JSON    bool // each line is a JSON object
 
 	OneShard bool
 }
 
 // Dump prints the groups and batches of a log that no process has open, one line each, in the order of the files. It ends with an error where
-// they are not as they were written.
+// they are not as they were written, and with stream.ErrNotFound (wrapped) if nothing in the log is of the one stream that is asked for.
 func Dump(v vfs.FS, dir string, o DumpOptions, w io.Writer) error {
 	lock, err := v.Lock(filepath.Join(dir, lockName))
 	if err != nil {
@@ -46,7 +47,9 @@ type dumper struct {
 	options DumpOptions
 	out     io.Writer
 	left    int
+	file    string // that is being printed
 	names   map[stream.ID]stream.Name
+	known   bool // the one stream that is asked for has been there
 }
 
 var errEnough = errors.New("enough")
@@ -69,35 +72,55 @@ func (d *dumper) run(v vfs.FS, dir string) error {
 	}
 	d.names = map[stream.ID]stream.Name{}
 	for id, s := range e.tables.streams {
-		d.names[id] = s.Name
+		d.name(id, s.Name)
 	}
 	for _, f := range e.files {
-		s, err := newScanner(f)
-		if err != nil {
+		if err := d.walk(e, f); err != nil {
 			return err
 		}
-		if err := d.print("%s id=%016x first-group=%d\n", filepath.Join(logDir, f.name), f.ID, f.Group); err != nil {
-			return err
-		}
-		end, err := e.scanGroups(s, func(g *format.Group, at int64) error { return d.group(g, at) })
-		if err != nil {
-			return err
-		}
-		if end.damaged {
-			return f.corrupt(end.badAt, "%s", end.reason)
-		}
+	}
+	if d.options.Stream != "" && !d.known {
+		return fmt.Errorf("stream %s: %w", d.options.Stream, stream.ErrNotFound)
 	}
 	return nil
 }
 
-func (d *dumper) print(format string, args ...any) error {
-	_, err := fmt.Fprintf(d.out, format, args...)
+func (d *dumper) name(id stream.ID, name stream.Name) {
+	d.names[id] = name
+	d.known = d.known || name == d.options.Stream
+}
+
+// walk prints one file.
+func (d *dumper) walk(e *Engine, f *logFile) error {
+	s, err := newScanner(f)
+	if err != nil {
+		return err
+	}
+	d.file = filepath.Join(logDir, f.name)
+	if err := d.print(fileLine{"file", d.file, fmt.Sprintf("%016x", f.ID), f.Group}); err != nil {
+		return err
+	}
+	end, err := e.scanGroups(s, d.group)
+	if err != nil {
+		return err
+	}
+	if end.damaged {
+		return f.corrupt(end.badAt, "%s", end.reason)
+	}
+	return nil
+}
+
+func (d *dumper) print(l fmt.Stringer) error {
+	if d.options.JSON {
+		return json.NewEncoder(d.out).Encode(l)
+	}
+	_, err := fmt.Fprintln(d.out, l)
 	return err
 }
 
 func (d *dumper) group(g *format.Group, at int64) error {
 	if d.options.Stream == "" {
-		if err := d.print("  group %d byte=%d size=%d synced=%d entries=%d\n", g.Number, at, g.Size(), g.Synced, g.Entries); err != nil {
+		if err := d.print(groupLine{"group", d.file, g.Number, at, g.Size(), g.Synced, g.Entries}); err != nil {
 			return err
 		}
 	}
@@ -110,12 +133,12 @@ func (d *dumper) group(g *format.Group, at int64) error {
 			return err
 		}
 		if s, ok := c.(*streamChange); ok {
-			d.names[s.stream.ID] = s.stream.Name
+			d.name(s.stream.ID, s.stream.Name)
 		}
 		if d.options.Stream != "" {
 			return nil
 		}
-		return d.print("    %s\n", describe(c))
+		return d.print(lineOf(c))
 	})
 }
 
@@ -129,17 +152,13 @@ func (d *dumper) batch(e *format.Entry, b []byte, at int64) error {
 	if o.Stream != "" && o.Stream != name || o.OneShard && o.Shard != e.Shard.Index || stream.Offset(h.LastOffset()) < o.From {
 		return nil
 	}
-	if name == "" {
-		name = stream.Name(e.Shard.Stream.String() + " (deleted)")
-	}
-	err = d.print("    batch %s/%d offset=%d..%d byte=%d size=%d epoch=%d records=%d codec=%d timestamp=%s appended=%s producer=%d/%d sequence=%d\n",
-		name, e.Shard.Index, h.BaseOffset, h.LastOffset(), at, h.Length, h.LeaderEpoch, h.Records, h.Attributes.Codec(),
-		time.UnixMilli(h.MaxTimestamp).UTC().Format(time.RFC3339Nano), time.UnixMilli(e.Time).UTC().Format(time.RFC3339Nano), h.ProducerID, h.ProducerEpoch, h.BaseSequence)
-	if err == nil && o.Records {
-		err = d.records(b)
-	}
-	if err != nil {
+	if err := d.print(newBatchLine(d.file, at, name, e, &h)); err != nil {
 		return err
+	}
+	if o.Records {
+		if err := d.records(name, e.Shard, b); err != nil {
+			return err
+		}
 	}
 	if d.left--; d.left == 0 {
 		return errEnough
@@ -147,37 +166,14 @@ func (d *dumper) batch(e *format.Entry, b []byte, at int64) error {
 	return nil
 }
 
-func (d *dumper) records(b []byte) error {
+func (d *dumper) records(name stream.Name, of stream.Shard, b []byte) error {
 	var failed error
 	err := batch.Records(b, 0, func(r *batch.Record) bool {
-		failed = d.print("      record offset=%d timestamp=%d key=%q value=%q headers=%d\n", r.Offset, r.Timestamp, r.Key, r.Value, len(r.Headers))
+		failed = d.print(newRecordLine(name, of, r))
 		return failed == nil
 	})
 	if err != nil && failed == nil {
-		return d.print("      records cannot be read: %s\n", err) // the producer's own fault: the batch is as it was sent
+		return d.print(unreadableLine{"unreadable", err.Error()}) // the producer's own fault: the batch is as it was sent
 	}
 	return failed
-}
-
-// describe returns a change as a line.
-func describe(c change) string {
-	switch c := c.(type) {
-	case *streamChange:
-		return fmt.Sprintf("stream %s id=%s shards=%d", c.stream.Name, c.stream.ID, c.stream.Shards)
-	case *deletion:
-		return fmt.Sprintf("delete stream id=%s", c.id)
-	case *trimming:
-		return fmt.Sprintf("trim stream=%s shard=%d start=%d", c.shard.Stream, c.shard.Index, c.start)
-	case *document:
-		return fmt.Sprintf("document %s/%s version=%d size=%d", c.key.Kind, c.key.ID, c.version, len(c.value))
-	case *cursorsChange:
-		return fmt.Sprintf("cursors of %q: %d", c.owner, len(c.cursors))
-	case *forgetting:
-		return fmt.Sprintf("forget cursors of %q: all=%v, %d", c.owner, c.all, len(c.shards))
-	case *epochChange:
-		return fmt.Sprintf("leader epoch %d", c.epoch)
-	case *producerIDs:
-		return fmt.Sprintf("producer ids below %d are reserved", c.next)
-	}
-	return fmt.Sprintf("%T", c)
 }
