@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,7 +22,11 @@ type objectsIn struct {
 	Data string `name:"data" default:"${data}" help:"Data directory."`
 }
 
+// open opens the objects of a data directory that exists: a mistyped name is not taken for one without objects.
 func (o *objectsIn) open() (object.Store, error) {
+	if info, err := os.Stat(o.Data); err != nil || !info.IsDir() {
+		return nil, &usageError{fmt.Errorf("%s is no data directory: give --data DIR", o.Data)}
+	}
 	return dir.New(dir.Config{Root: app.ObjectsDir(o.Data)})
 }
 
