@@ -40,7 +40,7 @@ func (c *agentCmd) Run(t *terminal) error {
 	}
 	client, err := c.client(t.ctx)
 	if err != nil {
-		return err
+		return &usageError{err}
 	}
 	var seed [16]byte
 	if _, err := rand.Read(seed[:]); err != nil {

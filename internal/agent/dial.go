@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,6 +24,11 @@ const defaultRegion = "us-east-1"
 // the shared files, as in every AWS tool. With an endpoint and no credentials anywhere it signs with the key "any", which a node without
 // authentication accepts. The client does not retry: the agent knows which members of a request have failed.
 func Dial(ctx context.Context, endpoint, region string) (*kinesis.Client, error) {
+	if endpoint != "" {
+		if u, err := url.Parse(endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return nil, fmt.Errorf("endpoint %q: give a URL as http://127.0.0.1:4566", endpoint)
+		}
+	}
 	options := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(requestTimeout)),
