@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -579,12 +580,60 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 
 func TestDamagedCheckpointIsRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "checkpoint")
-	for _, text := range []string{"", "{", `{"version":2}`, `{"version":1,"files":[null]}`, `{"version":1,"files":[{"head":5000}]}`} {
+	sealed := func(files string) string {
+		return fmt.Sprintf(`{"version":2,"sum":%q,"files":%s}`, hashOf([]byte(files)), files)
+	}
+	for _, text := range []string{
+		"", "{", `{"version":2}`, `{"version":1,"files":[]}`, sealed(`[null]`), sealed(`[{"head":5000}]`), `{"version":2,"sum":"","files":[]}`,
+	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := loadCheckpoints(file); err == nil || !strings.Contains(err.Error(), "move it away") {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestDamageToACheckpointIsFound flips every bit of a checkpoint, and cuts it at every byte: it is refused, or means what it meant.
+func TestDamageToACheckpointIsFound(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "checkpoint")
+	c, err := loadCheckpoints(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	c.move(c.begin("access.log"), []byte("first line\n"), 1234, now)
+	c.move(c.begin("<other>.log"), []byte("another\n"), 98765, now)
+	if err := c.save(now); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	meaning := func(value []byte) (string, error) {
+		marks, err := readMarks(value)
+		if err != nil {
+			return "", err
+		}
+		text, err := json.Marshal(marks)
+		return string(text), err
+	}
+	want, err := meaning(whole)
+	if err != nil || !strings.Contains(want, `"offset":98765`) {
+		t.Fatalf("undamaged: %s, %v", want, err)
+	}
+	for at := range whole {
+		for bit := range 8 {
+			flipped := slices.Clone(whole)
+			flipped[at] ^= 1 << bit
+			if got, err := meaning(flipped); err == nil && got != want {
+				t.Fatalf("bit %d of byte %d: %s", bit, at, got)
+			}
+		}
+		if got, err := meaning(whole[:at]); err == nil && got != want {
+			t.Fatalf("cut at byte %d: %s", at, got)
 		}
 	}
 }

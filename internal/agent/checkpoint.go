@@ -58,9 +58,13 @@ type checkpoints struct {
 	dirty bool
 }
 
+// checkpointVersion is that of the file's form.
+const checkpointVersion = 2
+
 type checkpointFile struct {
-	Version int     `json:"version"`
-	Files   []*mark `json:"files"`
+	Version int             `json:"version"`
+	Sum     string          `json:"sum"`   // SHA-256 of Files without white space: a wrong offset would leave lines out
+	Files   json.RawMessage `json:"files"` // marks
 }
 
 func loadCheckpoints(file string) (*checkpoints, error) {
@@ -72,20 +76,37 @@ func loadCheckpoints(file string) (*checkpoints, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
-	var doc checkpointFile
-	if err = json.Unmarshal(value, &doc); err == nil && doc.Version != 1 {
-		err = fmt.Errorf("version %d is not 1", doc.Version)
-	}
-	if err != nil {
+	if c.marks, err = readMarks(value); err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w; move it away to send every file from its beginning", file, err)
 	}
-	for _, m := range doc.Files {
+	return c, nil
+}
+
+func readMarks(value []byte) ([]*mark, error) {
+	var doc checkpointFile
+	if err := json.Unmarshal(value, &doc); err != nil {
+		return nil, err
+	}
+	if doc.Version != checkpointVersion {
+		return nil, fmt.Errorf("version %d is not %d", doc.Version, checkpointVersion)
+	}
+	var files bytes.Buffer
+	if err := json.Compact(&files, doc.Files); err != nil {
+		return nil, err
+	}
+	if hashOf(files.Bytes()) != doc.Sum {
+		return nil, errors.New("it is damaged: its entries are not those that its sum was made of")
+	}
+	var marks []*mark
+	if err := json.Unmarshal(doc.Files, &marks); err != nil {
+		return nil, err
+	}
+	for _, m := range marks {
 		if m == nil || m.Offset < 0 || m.Head < 0 || m.Head > headBytes {
-			return nil, fmt.Errorf("checkpoint %s: impossible entry %+v; move it away to send every file from its beginning", file, m)
+			return nil, fmt.Errorf("impossible entry %+v", m)
 		}
 	}
-	c.marks = doc.Files
-	return c, nil
+	return marks, nil
 }
 
 // claim returns the mark of a file that was found at path, or nil if it is new. twin means that the file begins like one that is followed: it
@@ -166,13 +187,17 @@ func (c *checkpoints) save(now time.Time) error {
 		return nil
 	}
 	c.prune()
-	doc := checkpointFile{Version: 1}
+	var marks []*mark
 	for _, m := range c.marks {
 		if m.Head > 0 {
-			doc.Files = append(doc.Files, m)
+			marks = append(marks, m)
 		}
 	}
-	value, err := json.MarshalIndent(doc, "", " ")
+	files, err := json.Marshal(marks)
+	if err != nil {
+		return fmt.Errorf("encode checkpoint at %v: %w", now, err)
+	}
+	value, err := json.MarshalIndent(checkpointFile{checkpointVersion, hashOf(files), files}, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode checkpoint at %v: %w", now, err)
 	}
