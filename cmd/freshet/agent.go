@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
@@ -26,6 +28,7 @@ type agentCmd struct {
 	Key        string   `name:"key" placeholder:"FIELD" help:"Field whose value is the partition key; none = a random key for each record."`
 	Multiline  string   `name:"multiline" placeholder:"REGEXP" help:"What a record's first line matches: other lines belong to the record before."`
 	FromEnd    bool     `name:"from-end" help:"Begin files that are already there at their end."`
+	JSON       bool     `name:"json" help:"Write the log and, at the end, the counts as JSON."`
 	Checkpoint string   `name:"checkpoint" placeholder:"FILE" help:"File that remembers how far each file was sent (./freshet-agent-NAME.checkpoint)."`
 
 	Endpoint string `name:"endpoint" placeholder:"URL" help:"Endpoint of the Kinesis API, or aws for AWS's own (AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, else the local node's)."`
@@ -46,12 +49,15 @@ func (c *agentCmd) Run(t *terminal) error {
 	if _, err := rand.Read(seed[:]); err != nil {
 		return fmt.Errorf("draw seed: %w", err)
 	}
-	logger := slog.New(slog.NewTextHandler(t.stderr, nil))
+	var handler slog.Handler = slog.NewTextHandler(t.stderr, nil)
+	if c.JSON {
+		handler = slog.NewJSONHandler(t.stderr, nil)
+	}
 	a, err := agent.New(agent.Config{
 		Files: c.Files, Stream: c.Stream, Checkpoint: c.Checkpoint, FromEnd: c.FromEnd, Format: c.Format, Key: c.Key, Multiline: c.Multiline,
 		Create: c.Create,
 	}, agent.Deps{
-		Client: client, Clock: clock.Real(), Logger: logger,
+		Client: client, Clock: clock.Real(), Logger: slog.New(handler),
 		Random: mathrand.New(mathrand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:]))),
 	})
 	if err != nil {
@@ -59,9 +65,19 @@ func (c *agentCmd) Run(t *terminal) error {
 	}
 	began := time.Now()
 	err = a.Run(t.ctx)
-	s := a.Stats()
-	fmt.Fprintf(t.stderr, "%d lines read, %d records (%s) sent to %s in %s; %d lines not understood, %d too long, %d sent again\n",
-		s.Lines, s.Records, byteCount(s.Bytes), c.Stream, time.Since(began).Round(time.Millisecond), s.Bad, s.TooLong, s.Retried)
+	return errors.Join(err, c.report(t, a.Stats(), time.Since(began)))
+}
+
+// report says what the agent has done: on standard error for humans, where its log is, on standard output as JSON.
+func (c *agentCmd) report(t *terminal, s agent.Stats, took time.Duration) error {
+	if c.JSON {
+		return json.NewEncoder(t.stdout).Encode(map[string]any{
+			"stream": c.Stream, "lines": s.Lines, "records": s.Records, "bytes": s.Bytes, "bad": s.Bad, "too_long": s.TooLong, "retried": s.Retried,
+			"requests": s.Requests, "seconds": took.Seconds(),
+		})
+	}
+	_, err := fmt.Fprintf(t.stderr, "%d lines read, %d records (%s) sent to %s in %s; %d lines not understood, %d too long, %d sent again\n",
+		s.Lines, s.Records, byteCount(s.Bytes), c.Stream, took.Round(time.Millisecond), s.Bad, s.TooLong, s.Retried)
 	return err
 }
 

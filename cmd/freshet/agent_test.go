@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestAgentFollowsAFileAndCounts runs the agent as users do: it makes the stream, sends what is in a file and what is written to it, and says so.
+func TestAgentFollowsAFileAndCounts(t *testing.T) {
+	node := startChild(t, t.TempDir())
+	dir := t.TempDir()
+	path := filepath.Join(dir, "events.json")
+	write := func(text string) {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"user":"ann","n":1}` + "\n" + "no object\n")
+	command := exec.Command(os.Args[0], "agent", path, "--stream", "events", "--create", "1", "--format", "json", "--key", "user",
+		"--endpoint", node.AWS, "--checkpoint", filepath.Join(dir, "checkpoint"), "--json")
+	command.Env = append(os.Environ(), asProgram+"=1")
+	var out, log strings.Builder
+	command.Stdout, command.Stderr = &out, &log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = command.Process.Kill() }() // has ended when all went well
+	client := node.kinesisClient()
+	arrived := func(n int) bool {
+		records := func() int {
+			streams, err := client.ListStreams(t.Context(), nil)
+			if err != nil || len(streams.StreamNames) == 0 {
+				return 0
+			}
+			return len(kinesisRecords(t, client, "events", 0))
+		}
+		for deadline := time.Now().Add(patience); records() != n; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				return false
+			}
+		}
+		return true
+	}
+	if !arrived(1) {
+		t.Fatalf("what was there has not arrived\n%s", &log)
+	}
+	write(`{"user":"bob","n":2}` + "\n")
+	if !arrived(2) {
+		t.Fatalf("what was written has not arrived\n%s", &log)
+	}
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("the agent ended with %v\n%s", err, &log)
+	}
+	var counts struct {
+		Stream                     string
+		Lines, Records, Bad, Bytes int64
+	}
+	if err := json.Unmarshal([]byte(out.String()), &counts); err != nil || counts.Stream != "events" || counts.Lines != 3 || counts.Records != 2 ||
+		counts.Bad != 1 || counts.Bytes != 40 {
+		t.Errorf("counts %q, %v", &out, err)
+	}
+	for line := range strings.Lines(log.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("the log has a line that is no JSON: %s", line)
+		}
+	}
+	if last := kinesisRecords(t, client, "events", 0)[1]; *last.PartitionKey != "bob" {
+		t.Errorf("the key is %q", *last.PartitionKey)
+	}
+}
