@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
@@ -15,6 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -46,7 +52,9 @@ func TestHostileInput(t *testing.T) {
 		{"malformed AWS requests", malformedRequests},
 		{"half-open connections", halfOpen},
 		{"readers that do not read", slowReaders},
-		{"decompression bomb", decompressionBomb},
+		{"readers of AWS that do not read", slowAWSReaders},
+		{"decompression bombs", decompressionBombs},
+		{"a compressed body of 500 MiB", compressedBody},
 		{"10,000 connections", tenThousandConnections},
 	} {
 		t.Run(a.name, func(t *testing.T) {
@@ -211,6 +219,13 @@ func unknownVersions(t *testing.T, node *process.Node, _ *rand.Rand) {
 			t.Errorf("key %d: answered %d bytes, %v", key, len(answer), err)
 		}
 	}
+	for _, request := range []kmsg.Request{kmsg.NewPtrMetadataRequest(), kmsg.NewPtrProduceRequest(), kmsg.NewPtrFetchRequest(), kmsg.NewPtrJoinGroupRequest()} {
+		for _, version := range []int16{request.MaxVersion() + 1, 1<<15 - 1, -1} {
+			if answer, err := attack(node.Kafka, frame(request, version)); err != nil || len(answer) > 0 {
+				t.Errorf("%s %d: answered %d bytes, %v", kmsg.NameForKey(request.Key()), version, len(answer), err)
+			}
+		}
+	}
 }
 
 // hugeFrames announces frames of the largest size allowed on many connections and sends most of each.
@@ -244,17 +259,30 @@ func hugeFrames(t *testing.T, node *process.Node, _ *rand.Rand) {
 	}
 }
 
-// post sends a body as an AWS client would, and returns the status and the answer's first bytes.
-func post(ctx context.Context, node *process.Node, target, contentType string, body io.Reader) (int, string, error) {
+// request makes a request as an AWS client would.
+func request(ctx context.Context, node *process.Node, target, contentType string, body io.Reader) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, node.Endpoint(), body)
 	if err != nil {
-		return 0, "", err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("X-Amz-Target", target)
 	req.Header.Set("X-Amz-Date", time.Now().UTC().Format("20060102T150405Z"))
 	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"+time.Now().UTC().Format("20060102")+
 		"/us-east-1/kinesis/aws4_request, SignedHeaders=host;x-amz-date, Signature="+strings.Repeat("0", 64))
+	return req, nil
+}
+
+// post sends a body as an AWS client would, and returns the status and the answer's first bytes.
+func post(ctx context.Context, node *process.Node, target, contentType string, body io.Reader) (int, string, error) {
+	req, err := request(ctx, node, target, contentType, body)
+	if err != nil {
+		return 0, "", err
+	}
+	return do(req)
+}
+
+func do(req *http.Request) (int, string, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, "", err
@@ -344,14 +372,15 @@ func halfOpen(t *testing.T, node *process.Node, _ *rand.Rand) {
 	}
 }
 
-// slowReaders asks for far more than the server may buffer, and reads nothing.
-func slowReaders(t *testing.T, node *process.Node, _ *rand.Rand) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(node.Kafka), kgo.DefaultProduceTopic("slow"))
+// fill20 makes a stream of one shard with 20 large records.
+func fill20(t *testing.T, node *process.Node, name string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(node.Kafka), kgo.DefaultProduceTopic(name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, "slow"); err != nil {
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, name); err != nil {
 		t.Fatal(err)
 	}
 	record := &kgo.Record{Value: make([]byte, 900_000)}
@@ -360,12 +389,47 @@ func slowReaders(t *testing.T, node *process.Node, _ *rand.Rand) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// slowReaders asks for far more than the server may buffer, and reads nothing.
+func slowReaders(t *testing.T, node *process.Node, _ *rand.Rand) {
+	fill20(t, node, "slow")
 	fetch := kmsg.NewPtrFetchRequest()
 	fetch.MaxBytes = 16 << 20
 	fetch.Topics = []kmsg.FetchRequestTopic{{Topic: "slow", Partitions: []kmsg.FetchRequestTopicPartition{{PartitionMaxBytes: 16 << 20, CurrentLeaderEpoch: -1}}}}
-	request := frame(fetch, 11)
+	askWithoutReading(t, node, node.Kafka, frame(fetch, 11))
+}
+
+// slowAWSReaders does the same by GetRecords.
+func slowAWSReaders(t *testing.T, node *process.Node, _ *rand.Rand) {
+	const name = "slow-aws"
+	fill20(t, node, name)
+	it, err := sdk(node).GetShardIterator(t.Context(), &kinesis.GetShardIteratorInput{
+		StreamName: aws.String(name), ShardId: aws.String("shardId-000000000000"), ShardIteratorType: types.ShardIteratorTypeTrimHorizon,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Sprintf(`{"ShardIterator":%q}`, *it.ShardIterator)
+	if status, text, err := post(t.Context(), node, "Kinesis_20131202.GetRecords", "application/x-amz-json-1.1", strings.NewReader(body)); err != nil || status != http.StatusOK {
+		t.Fatalf("the request is not as it should be: %d %s, %v", status, text, err)
+	}
+	req, err := request(t.Context(), node, "Kinesis_20131202.GetRecords", "application/x-amz-json-1.1", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw bytes.Buffer
+	if err := req.Write(&raw); err != nil {
+		t.Fatal(err)
+	}
+	askWithoutReading(t, node, node.AWS, raw.Bytes())
+}
+
+// askWithoutReading sends a request again and again on many connections, and reads no answer.
+func askWithoutReading(t *testing.T, node *process.Node, address string, request []byte) {
+	t.Helper()
 	for range 40 {
-		conn, err := net.Dial("tcp", node.Kafka)
+		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -388,8 +452,8 @@ func slowReaders(t *testing.T, node *process.Node, _ *rand.Rand) {
 	}
 }
 
-// bomb returns a record batch of one record whose value is zeros, gzipped: as small as what it becomes is large. Its checksum is right.
-func bomb(zeroBytes int) []byte {
+// bomb returns a record batch of one record whose value is zeros, compressed: as small as what it becomes is large. Its checksum is right.
+func bomb(codec uint16, compress func(io.Writer) io.WriteCloser, zeroBytes int) []byte {
 	var record []byte
 	record = append(record, 0)                             // attributes
 	record = binary.AppendVarint(record, 0)                // timestamp delta
@@ -397,15 +461,14 @@ func bomb(zeroBytes int) []byte {
 	record = binary.AppendVarint(record, -1)               // no key
 	record = binary.AppendVarint(record, int64(zeroBytes)) // the value's length
 	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
+	w := compress(&packed)
 	// Writes to memory do not fail.
 	_, _ = w.Write(binary.AppendVarint(nil, int64(len(record)+zeroBytes+1)))
 	_, _ = w.Write(record)
 	_, _ = io.CopyN(w, zeros{}, int64(zeroBytes)+1) // the last zero: no headers
 	_ = w.Close()
 
-	const gzipCodec = 1
-	after := binary.BigEndian.AppendUint16(nil, gzipCodec)
+	after := binary.BigEndian.AppendUint16(nil, codec)
 	after = binary.BigEndian.AppendUint32(after, 0) // last offset delta
 	now := uint64(time.Now().UnixMilli())
 	after = binary.BigEndian.AppendUint64(after, now)
@@ -422,34 +485,79 @@ func bomb(zeroBytes int) []byte {
 	return append(batch, after...)
 }
 
-// decompressionBomb stores 500 MiB of zeros in half a megabyte, and asks Kinesis, which must look inside, to read them.
-func decompressionBomb(t *testing.T, node *process.Node, _ *rand.Rand) {
+func gzipped(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+
+// decompressionBombs stores 500 MiB of zeros in half a megabyte or less, and asks Kinesis, which must look inside, to read them.
+func decompressionBombs(t *testing.T, node *process.Node, _ *rand.Rand) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(node.Kafka))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, "bomb"); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		name     string
+		codec    uint16
+		compress func(io.Writer) io.WriteCloser
+	}{
+		{"gzip", 1, gzipped},
+		{"lz4", 3, func(w io.Writer) io.WriteCloser { return lz4.NewWriter(w) }},
+		{"zstd", 4, func(w io.Writer) io.WriteCloser {
+			z, err := zstd.NewWriter(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return z
+		}},
+	} {
+		topic := "bomb-" + c.name
+		if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, map[string]*string{"max.message.bytes": aws.String("8388608")}, topic); err != nil {
+			t.Fatal(err)
+		}
+		code, err := produceRaw(node, topic, bomb(c.codec, c.compress, 500<<20))
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		t.Logf("the bomb of %s was answered with code %d", c.name, code)
+		if code != 0 {
+			continue // refused at the door, which is allowed too
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		_, err = readFirst(ctx, node, topic)
+		cancel()
+		t.Logf("GetRecords: %v", err)
+		usage, err := node.Process().Usage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if usage.Peak > maxResident {
+			t.Errorf("%d MiB at most: the bomb of %s went off", usage.Peak>>20, c.name)
+		}
 	}
-	code, err := produceRaw(node, "bomb", bomb(500<<20))
-	if err != nil {
-		t.Fatal(err)
+}
+
+// compressedBody sends bodies that are small on the wire only.
+func compressedBody(t *testing.T, node *process.Node, _ *rand.Rand) {
+	var packed bytes.Buffer
+	w := gzipped(&packed)
+	// Writes to memory do not fail.
+	_, _ = io.CopyN(w, zeros{}, 500<<20)
+	_ = w.Close()
+	for range 4 {
+		req, err := request(t.Context(), node, "Kinesis_20131202.PutRecords", "application/x-amz-json-1.1", bytes.NewReader(packed.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Encoding", "gzip")
+		if status, text, err := do(req); err != nil || status < 400 || status >= 500 {
+			t.Errorf("status %d: %s, %v", status, text, err)
+		}
 	}
-	t.Logf("the bomb was answered with code %d", code)
-	if code != 0 {
-		return // refused at the door, which is allowed too
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	_, err = readFirst(ctx, node, "bomb")
-	t.Logf("GetRecords: %v", err)
 	usage, err := node.Process().Usage()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if usage.Peak > maxResident {
-		t.Errorf("%d MiB at most: the bomb went off", usage.Peak>>20)
+		t.Errorf("%d MiB at most: the body was unpacked", usage.Peak>>20)
 	}
 }
 
