@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -117,6 +118,14 @@ func TestFileNamesWhatIsWrong(t *testing.T) {
 		{"not YAML", "\t:", nil, []string{"config"}},
 		{"no map", "- a\n", nil, []string{"config"}},
 		{"twice", "data: a\ndata: b\n", nil, []string{"config"}},
+		{"a second document", "data: a\n---\nkafka: b\n", nil, []string{"config"}},
+		{"one document with its marks", "---\ndata: a\n...\n", map[string]string{"data": "a"}, nil},
+		{
+			"values of other kinds", "default-partitions: seven\ndrain-timeout: 5\npprof: perhaps\naccept-any-rf: maybe\ntail-memory: lots\nunknown: 1\n", nil,
+			[]string{"accept-any-rf", "default-partitions", "drain-timeout", "pprof", "tail-memory", "unknown"},
+		},
+		{"yes", "insecure: yes\nauto-create-topics: No\n", map[string]string{"insecure": "yes", "auto-create-topics": "No"}, nil},
+		{"nothing means the default", "default-partitions:\ntail-memory: ''\n", map[string]string{}, nil},
 	} {
 		path := filepath.Join(t.TempDir(), "freshet.yaml")
 		if err := os.WriteFile(path, []byte(row.text), 0o600); err != nil {
@@ -137,10 +146,8 @@ func TestFileNamesWhatIsWrong(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		for name, want := range row.values {
-			if values[name] != want || len(values) != len(row.values) {
-				t.Errorf("%s: values %v, want %v", row.name, values, row.values)
-			}
+		if !maps.Equal(values, row.values) {
+			t.Errorf("%s: values %v, want %v", row.name, values, row.values)
 		}
 	}
 	if _, err := ReadFile(filepath.Join(t.TempDir(), "missing")); err == nil {
