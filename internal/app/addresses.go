@@ -27,16 +27,37 @@ func ObjectsDir(data string) string { return filepath.Join(data, "objects") }
 // Addresses returns where the node is reached: the real ports where the configuration asked for port 0.
 func (n *Node) Addresses() Addresses {
 	a := Addresses{
-		Kafka: n.config.KafkaAdvertised, AWS: "http://" + n.listeners.aws.Addr().String(), Data: n.config.Data, Objects: ObjectsDir(n.config.Data),
+		Kafka: n.bootstrap, AWS: "http://" + n.listeners.aws.Addr().String(), Data: n.config.Data, Objects: ObjectsDir(n.config.Data),
 		Account: aws.DefaultAccount, signature: n.config.Auth == AuthVerify,
-	}
-	if a.Kafka == "" {
-		a.Kafka = n.listeners.kafka.Addr().String()
 	}
 	if n.listeners.awsTLS != nil {
 		a.AWSTLS = "https://" + n.listeners.awsTLS.Addr().String()
 	}
 	return a
+}
+
+// bootstrapAddress returns what Kafka clients are told to connect to: what the configuration says, else where the node listens. All
+// interfaces are no address to connect to; then it is one of this machine's own.
+func bootstrapAddress(advertised string, listening net.Addr) (string, error) {
+	if advertised != "" {
+		return advertised, nil
+	}
+	host, port, err := net.SplitHostPort(listening.String())
+	if err != nil || !net.ParseIP(host).IsUnspecified() {
+		return listening.String(), err
+	}
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return "", fmt.Errorf("list interfaces for the address that Kafka clients are told: %w", err)
+	}
+	own := net.IPv4(127, 0, 0, 1) // of a machine without network
+	for _, a := range interfaces {
+		network, ok := a.(*net.IPNet)
+		if ok && network.IP.IsGlobalUnicast() && (own.IsLoopback() || own.To4() == nil && network.IP.To4() != nil) {
+			own = network.IP
+		}
+	}
+	return net.JoinHostPort(own.String(), port), nil
 }
 
 // Welcome tells a human where the node is, and what to paste to use it.

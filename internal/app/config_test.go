@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,6 +174,28 @@ func TestWelcomeCanBePasted(t *testing.T) {
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+func TestKafkaClientsAreToldAnAddressToConnectTo(t *testing.T) {
+	for _, row := range []struct {
+		advertised, ip, want string
+	}{
+		{"", "127.0.0.1", "127.0.0.1:9092"},
+		{"", "::1", "[::1]:9092"},
+		{"broker.example:1", "0.0.0.0", "broker.example:1"},
+	} {
+		got, err := bootstrapAddress(row.advertised, &net.TCPAddr{IP: net.ParseIP(row.ip), Port: 9092})
+		if err != nil || got != row.want {
+			t.Errorf("%q, listening on %s: %s, %v, want %s", row.advertised, row.ip, got, err, row.want)
+		}
+	}
+	for _, all := range []net.IP{net.IPv4zero, net.IPv6unspecified} {
+		got, err := bootstrapAddress("", &net.TCPAddr{IP: all, Port: 9092})
+		host, port, _ := net.SplitHostPort(got)
+		if ip := net.ParseIP(host); err != nil || port != "9092" || ip == nil || ip.IsUnspecified() {
+			t.Errorf("listening on %s: %s, %v", all, got, err)
 		}
 	}
 }

@@ -62,6 +62,7 @@ type Node struct {
 	logger *slog.Logger
 
 	listeners *listeners
+	bootstrap string // host:port that Kafka clients are told
 	engine    *engine.Engine
 	kafka     *kafka.Server
 	streams   *kinesis.Service
@@ -108,6 +109,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	if n.listeners, err = listen(ctx, &n.config); err != nil {
+		return err
+	}
+	if n.bootstrap, err = bootstrapAddress(n.config.KafkaAdvertised, n.listeners.kafka.Addr()); err != nil {
 		return err
 	}
 	if n.engine, err = n.openEngine(ctx); err != nil {

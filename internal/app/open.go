@@ -32,17 +32,15 @@ func (n *Node) openKafka(ctx context.Context) (*kafka.Server, error) {
 		AcceptAnyRF: *n.config.AcceptAnyRF, AutoCreateTopics: *n.config.AutoCreateTopics, DefaultPartitions: int32(n.config.DefaultPartitions),
 		Limits: wire.Config{DrainTimeout: n.config.DrainTimeout}, Observe: n.observer.kafka,
 	}
-	if n.config.KafkaAdvertised != "" {
-		host, port, err := net.SplitHostPort(n.config.KafkaAdvertised)
-		if err != nil {
-			return nil, fmt.Errorf("kafka-advertised: %w", err)
-		}
-		number, err := strconv.ParseInt(port, 10, 32)
-		if err != nil {
-			return nil, fmt.Errorf("kafka-advertised: %w", err)
-		}
-		c.AdvertisedHost, c.AdvertisedPort = host, int32(number)
+	host, port, err := net.SplitHostPort(n.bootstrap)
+	if err != nil {
+		return nil, fmt.Errorf("kafka-advertised: %w", err)
 	}
+	number, err := strconv.ParseInt(port, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("kafka-advertised: %w", err)
+	}
+	c.AdvertisedHost, c.AdvertisedPort = host, int32(number)
 	return kafka.New(ctx, c)
 }
 
