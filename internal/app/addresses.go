@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -72,14 +73,29 @@ func (a Addresses) Welcome() string {
 	fmt.Fprintf(&b, "  Data     %s\n", a.Data)
 	fmt.Fprintf(&b, "  Objects  %s\n\n", a.Objects)
 	fmt.Fprintf(&b, "  export AWS_ENDPOINT_URL=%s\n", reachable(a.AWS))
-	if !a.signature && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
-		b.WriteString("  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1\n")
+	if missing := missingVariables(a.signature); missing != "" {
+		fmt.Fprintf(&b, "  export %s\n", missing)
 	}
 	b.WriteString("  aws kinesis list-streams\n")
 	fmt.Fprintf(&b, "  kcat -L -b %s\n", reachable(a.Kafka))
-	fmt.Fprintf(&b, "  ls %s\n\n", shellQuote(a.Objects))
+	fmt.Fprintf(&b, "  ls %s\n\n", ShellQuote(a.Objects))
 	b.WriteString("Ctrl-C stops.\n")
 	return b.String()
+}
+
+// missingVariables returns what AWS clients need to be told beside the endpoint, and the environment does not say. The region has two names:
+// boto3 and version 1 of the command line read only the second, SDKs for Java and JavaScript only the first.
+func missingVariables(signature bool) string {
+	var missing []string
+	if !signature && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
+		missing = append(missing, "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any")
+	}
+	first, second := os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")
+	if first == "" || second == "" {
+		region := ShellQuote(cmp.Or(first, second, "us-east-1"))
+		missing = append(missing, "AWS_REGION="+region+" AWS_DEFAULT_REGION="+region)
+	}
+	return strings.Join(missing, " ")
 }
 
 // reachable replaces the address of all interfaces, which is none to connect to, by this machine's own.
@@ -97,7 +113,8 @@ func reachable(address string) string {
 	return scheme + "://" + hostPort
 }
 
-func shellQuote(s string) string {
+// ShellQuote returns s as one word of a POSIX shell.
+func ShellQuote(s string) string {
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune(shellSafe, r) }) {
 		return s
 	}

@@ -167,14 +167,31 @@ func TestNamesAreOneForFlagEnvironmentAndFile(t *testing.T) {
 }
 
 func TestWelcomeCanBePasted(t *testing.T) {
+	for _, unset := range []string{"AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_DEFAULT_REGION"} {
+		t.Setenv(unset, "")
+	}
+	const variables = "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n"
 	a := Addresses{Kafka: "0.0.0.0:9092", AWS: "http://[::]:4566", AWSTLS: "https://127.0.0.1:4567", Data: "/d", Objects: "/it's/objects"}
 	text := a.Welcome()
 	for _, want := range []string{
-		"export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n", "kcat -L -b 127.0.0.1:9092\n", `ls '/it'\''s/objects'`, "https://127.0.0.1:4567",
+		"export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n", "export " + variables, "kcat -L -b 127.0.0.1:9092\n", `ls '/it'\''s/objects'`, "https://127.0.0.1:4567",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
+	}
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil || !strings.Contains(string(readme), variables) {
+		t.Errorf("README does not export %s: %v", variables, err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "mine")
+	t.Setenv("AWS_REGION", "eu-west-1")
+	if text := a.Welcome(); !strings.Contains(text, "  export AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1\n") || strings.Contains(text, "any") {
+		t.Errorf("what the environment says is said otherwise:\n%s", text)
+	}
+	t.Setenv("AWS_DEFAULT_REGION", "eu-west-1")
+	if text := a.Welcome(); strings.Contains(text, "AWS_REGION") {
+		t.Errorf("what the environment says is said again:\n%s", text)
 	}
 }
 

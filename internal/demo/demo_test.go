@@ -2,10 +2,13 @@ package demo
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -184,5 +187,33 @@ func TestTableIsDrawnInPlace(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in %q", want, out)
 		}
+	}
+}
+
+// TestDeliveredFilesAreShownByThePastedLine runs the line before the first file is there, and then with one.
+func TestDeliveredFilesAreShownByThePastedLine(t *testing.T) {
+	if _, err := exec.LookPath("gunzip"); err != nil {
+		t.Skip("there is no gunzip here")
+	}
+	d := &demo{at: app.Addresses{Objects: filepath.Join(t.TempDir(), "my objects")}}
+	dir := filepath.Join(d.delivered(machineStream), "2026")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(d.welcome(), "  find ")
+	line, _, _ = strings.Cut("find "+line, "\n")
+	said, err := exec.CommandContext(t.Context(), "sh", "-c", line).CombinedOutput()
+	if err != nil || len(said) > 0 {
+		t.Errorf("%s, without a file: %v, %s", line, err, said)
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err = w.Write([]byte("an event\n"))
+	if err = errors.Join(err, w.Close(), os.WriteFile(filepath.Join(dir, "a.gz"), packed.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	said, err = exec.CommandContext(t.Context(), "sh", "-c", line).CombinedOutput()
+	if err != nil || string(said) != "an event\n" {
+		t.Errorf("%s: %v, %s", line, err, said)
 	}
 }

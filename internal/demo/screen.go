@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/freshet/freshet/internal/app"
 )
 
 // plainEvery is the time between two lines for each stream where the output is no terminal.
@@ -124,9 +126,9 @@ func (d *demo) welcome() string {
 read along, in another terminal:
   export %s; %s get-records --shard-iterator $(%s get-shard-iterator --stream-name %s --shard-id shardId-000000000000 --shard-iterator-type TRIM_HORIZON --query ShardIterator --output text) --limit 5
   kcat -C -b %s -t %s -o -5 -f '%%p %%o %%k %%s\n'
-  find %s -name '*.gz' | sort | xargs gunzip -c | tail -5
+  find %s -name '*.gz' -exec gunzip -c {} + | tail -5
 
 the node's log: %s
 
-`, machineStream, accessStream, keys, aws, aws, machineStream, d.at.Kafka, machineStream, filepath.Join(d.at.Objects, bucket), filepath.Join(d.dir, "log"))
+`, machineStream, accessStream, keys, aws, aws, machineStream, d.at.Kafka, machineStream, app.ShellQuote(filepath.Join(d.at.Objects, bucket)), filepath.Join(d.dir, "log"))
 }
