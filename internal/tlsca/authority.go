@@ -144,6 +144,9 @@ func (a *Authority) load(dir string) error {
 	if a.certificate, err = x509.ParseCertificate(certificate); err != nil {
 		return fmt.Errorf("%s: %w", CertificateFile, err)
 	}
+	if err := a.certificate.CheckSignatureFrom(a.certificate); err != nil { // clients do not look at what they are told to trust
+		return fmt.Errorf("%s is not what was written: %w", CertificateFile, err)
+	}
 	raw, err := readPEM(filepath.Join(dir, KeyFile), "PRIVATE KEY")
 	if errors.Is(err, fs.ErrNotExist) {
 		// A certificate that clients may trust already is not replaced behind their backs.

@@ -2,6 +2,7 @@ package tlsca
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -132,4 +133,35 @@ func replace(t *testing.T, dir, name string) {
 		t.Fatal(err)
 	}
 	write(t, dir, name, string(data))
+}
+
+// TestDamageIsFound flips every bit of both files: the authority is refused, or is the same.
+func TestDamageIsFound(t *testing.T) {
+	dir := t.TempDir()
+	c := clock.NewVirtual(start)
+	whole := open(t, dir, c)
+	key := whole.key.Public().(*ecdsa.PublicKey)
+	for _, name := range []string{CertificateFile, KeyFile} {
+		path := filepath.Join(dir, name)
+		written, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := range written {
+			for bit := range 8 {
+				damaged := bytes.Clone(written)
+				damaged[at] ^= 1 << bit
+				if err := os.WriteFile(path, damaged, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				a, err := Open(dir, nil, c, rand.Reader)
+				if err == nil && (!bytes.Equal(a.PEM(), whole.PEM()) || !key.Equal(a.key.Public())) {
+					t.Fatalf("bit %d of byte %d of %s makes another authority", bit, at, name)
+				}
+			}
+		}
+		if err := os.WriteFile(path, written, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
