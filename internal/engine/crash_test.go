@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -39,22 +40,52 @@ func TestPowerCut(t *testing.T) {
 		first, _ = strconv.ParseUint(s, 10, 64)
 	}
 	t.Logf("seeds %d to %d; ENGINE_CRASH_FIRST=%d runs them again", first, first+uint64(seeds)-1, first)
-	cuts, rewrites, removed, recycled := 0, int64(0), int64(0), int64(0)
-	for i := range uint64(seeds) {
-		w := newWorkload(t, first+i)
-		w.run()
-		for _, c := range w.cuts {
-			w.verify(c)
-			if t.Failed() {
-				t.Fatalf("seed %d, cut at %d (%s)", w.seed, c.at, c.op)
-			}
+	var sum sums
+	// Workloads share nothing: each processor plays its own.
+	t.Run("lanes", func(t *testing.T) {
+		lanes := runtime.GOMAXPROCS(0)
+		for lane := range lanes {
+			t.Run(strconv.Itoa(lane), func(t *testing.T) {
+				t.Parallel()
+				for i := lane; i < seeds; i += lanes {
+					sum.add(playAndCut(t, first+uint64(i)))
+				}
+			})
 		}
-		cuts += len(w.cuts)
-		rewrites += w.stats.Rewrites
-		removed += w.stats.Removed
-		recycled += w.stats.Recycled
+	})
+	t.Logf("%d workloads, %d power cuts, %d files rewritten, %d given up, %d of them recycled",
+		sum.workloads, sum.cuts, sum.Rewrites, sum.Removed, sum.Recycled)
+}
+
+// sums counts what many workloads did.
+type sums struct {
+	mu              sync.Mutex
+	workloads, cuts int
+	Stats
+}
+
+func (s *sums) add(w *workload) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.workloads++
+	s.cuts += len(w.cuts)
+	s.Rewrites += w.stats.Rewrites
+	s.Removed += w.stats.Removed
+	s.Recycled += w.stats.Recycled
+}
+
+// playAndCut runs one workload and verifies what each cut of it leaves.
+func playAndCut(t *testing.T, seed uint64) *workload {
+	t.Helper()
+	w := newWorkload(t, seed)
+	w.run()
+	for _, c := range w.cuts {
+		w.verify(c)
+		if t.Failed() {
+			t.Fatalf("seed %d, cut at %d (%s)", w.seed, c.at, c.op)
+		}
 	}
-	t.Logf("%d workloads, %d power cuts, %d files rewritten, %d given up, %d of them recycled", seeds, cuts, rewrites, removed, recycled)
+	return w
 }
 
 // cut is the disk at one moment, and when that was.
