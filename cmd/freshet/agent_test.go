@@ -5,11 +5,31 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 )
+
+// arrived waits until a stream, which may not be there yet, has n records in its first shard.
+func arrived(t *testing.T, client *kinesis.Client, stream string, n int) bool {
+	t.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-look.C {
+		there, err := client.ListStreams(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(there.StreamNames, stream) && len(kinesisRecords(t, client, stream, 0)) == n {
+			return true
+		}
+	}
+	return false
+}
 
 // TestAgentFollowsAFileAndCounts runs the agent as users do: it makes the stream, sends what is in a file and what is written to it, and says so.
 func TestAgentFollowsAFileAndCounts(t *testing.T) {
@@ -40,26 +60,11 @@ func TestAgentFollowsAFileAndCounts(t *testing.T) {
 	}
 	defer func() { _ = command.Process.Kill() }() // has ended when all went well
 	client := node.kinesisClient()
-	arrived := func(n int) bool {
-		records := func() int {
-			streams, err := client.ListStreams(t.Context(), nil)
-			if err != nil || len(streams.StreamNames) == 0 {
-				return 0
-			}
-			return len(kinesisRecords(t, client, "events", 0))
-		}
-		for deadline := time.Now().Add(patience); records() != n; time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				return false
-			}
-		}
-		return true
-	}
-	if !arrived(1) {
+	if !arrived(t, client, "events", 1) {
 		t.Fatalf("what was there has not arrived\n%s", &log)
 	}
 	write(`{"user":"bob","n":2}` + "\n")
-	if !arrived(2) {
+	if !arrived(t, client, "events", 2) {
 		t.Fatalf("what was written has not arrived\n%s", &log)
 	}
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
