@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/stream/memlog"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // bench is a coordinator on memory, within a synctest bubble: the bubble's clock is the virtual one.
@@ -521,4 +523,57 @@ func BenchmarkHeartbeat(b *testing.B) {
 			}
 		})
 	}
+}
+
+func TestDecodeTopics(t *testing.T) {
+	whole := subscription("a", "bc")
+	for what, row := range map[string]struct {
+		metadata []byte
+		want     []string
+		ok       bool
+	}{
+		"whole":           {whole, []string{"a", "bc"}, true},
+		"no topics":       {subscription(), nil, true},
+		"nothing":         {nil, nil, false},
+		"cut":             {whole[:9], nil, false},
+		"too many topics": {append([]byte{0, 0, 0x7f, 0xff, 0xff, 0xff}, make([]byte, 100)...), nil, false},
+		"null topics":     {[]byte{0, 0, 0xff, 0xff, 0xff, 0xff}, nil, false},
+		"null topic":      {[]byte{0, 0, 0, 0, 0, 1, 0xff, 0xff}, nil, false},
+		"a liar's tail":   {append(whole[:len(whole):len(whole)], 0x7f, 0xff, 0xff, 0xff), []string{"a", "bc"}, true},
+	} {
+		if got, ok := decodeTopics(row.metadata); ok != row.ok || !slices.Equal(got, row.want) {
+			t.Errorf("%s: %q, %v", what, got, ok)
+		}
+	}
+}
+
+// TestTopicsTakeTheMemoryOfTheirBytes: a member's metadata comes from outside and says itself how much is in it.
+func TestTopicsTakeTheMemoryOfTheirBytes(t *testing.T) {
+	const size = 1 << 20
+	mem := member{protocols: []Protocol{{Name: "range", Metadata: append([]byte{0, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x0f, 0xff, 0xff}, make([]byte, size)...)}}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	mem.topics("range")
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > size {
+		t.Errorf("%d bytes of metadata took %d bytes to look at", size, took)
+	}
+}
+
+// FuzzDecodeTopics asserts that what a general decoder reads as a subscription is read as the same topics.
+func FuzzDecodeTopics(f *testing.F) {
+	f.Add(subscription("a", "bc"))
+	f.Add(subscription())
+	f.Add([]byte{0, 0, 0x7f, 0xff, 0xff, 0xff})
+	f.Add([]byte{0, 3, 0, 0, 0, 1, 0, 1, 'x', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, metadata []byte) {
+		if len(metadata) > 1<<12 {
+			return
+		}
+		got, ok := decodeTopics(metadata)
+		var meta kmsg.ConsumerMemberMetadata
+		if meta.ReadFrom(metadata) == nil && meta.Topics != nil && (!ok || !slices.Equal(got, meta.Topics)) {
+			t.Errorf("%q, %v; want %q", got, ok, meta.Topics)
+		}
+	})
 }

@@ -1,9 +1,8 @@
 package group
 
 import (
+	"encoding/binary"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // State is where a group stands. The values are the names that ListGroups and DescribeGroups show.
@@ -24,7 +23,7 @@ const (
 	Dead                State = "Dead" // being deleted
 )
 
-// consumerType is the protocol type whose metadata is kmsg.ConsumerMemberMetadata.
+// consumerType is the protocol type whose metadata decodeTopics reads.
 const consumerType = "consumer"
 
 // Token names a caller that waits for an answer. The zero Token means nobody.
@@ -203,11 +202,34 @@ func (mem *member) metadata(protocol string) []byte {
 
 // topics returns what the member subscribes to under protocol; ok is false if its metadata cannot be read.
 func (mem *member) topics(protocol string) (topics []string, ok bool) {
-	var meta kmsg.ConsumerMemberMetadata
-	if err := meta.ReadFrom(mem.metadata(protocol)); err != nil {
+	return decodeTopics(mem.metadata(protocol))
+}
+
+// decodeTopics reads the topics at the head of a consumer's metadata: version i16, then an array (i32) of strings (i16 length). What follows is
+// the assignor's affair. A general decoder takes memory for as many elements as the client says there are, many times what it sent.
+func decodeTopics(b []byte) (topics []string, ok bool) {
+	const head, length = 6, 2
+	if len(b) < head {
 		return nil, false
 	}
-	return meta.Topics, true
+	n := int32(binary.BigEndian.Uint32(b[2:]))
+	b = b[head:]
+	if n < 0 || int(n) > len(b)/length {
+		return nil, false
+	}
+	for range n {
+		if len(b) < length {
+			return nil, false
+		}
+		size := int(int16(binary.BigEndian.Uint16(b)))
+		b = b[length:]
+		if size < 0 || size > len(b) {
+			return nil, false
+		}
+		topics = append(topics, string(b[:size]))
+		b = b[size:]
+	}
+	return topics, true
 }
 
 // Subscribed returns the topics that members of a consumer group subscribe to; known is false if that cannot be told.

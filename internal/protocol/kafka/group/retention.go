@@ -46,8 +46,9 @@ func (c *Coordinator) expire(ctx context.Context, e *entry) error {
 	c.mu.Lock()
 	now := c.Clock.Now()
 	var expired []stream.Shard
+	reads := e.machine.reader()
 	for _, cur := range cursors {
-		if e.machine.expired(now, cur, topics[cur.Shard.Stream]) {
+		if e.machine.expired(now, cur, reads(topics[cur.Shard.Stream])) {
 			expired = append(expired, cur.Shard)
 		}
 	}
@@ -83,8 +84,17 @@ func (c *Coordinator) topics(ctx context.Context, cursors []stream.Cursor) (map[
 	return names, nil
 }
 
-// expired says whether cur, an offset in topic, has outlived its retention.
-func (m *Machine) expired(now time.Time, cur stream.Cursor, topic string) bool {
+// reader returns what tells whether the members of a stable group may read a topic. Their subscriptions are decoded once, here.
+func (m *Machine) reader() func(topic string) bool {
+	if m.state != Stable {
+		return func(string) bool { return false }
+	}
+	topics, known := m.Subscribed()
+	return func(topic string) bool { return !known || topics[topic] }
+}
+
+// expired says whether cur, an offset in a topic that members read or not, has outlived its retention.
+func (m *Machine) expired(now time.Time, cur stream.Cursor, read bool) bool {
 	retention := cur.Retention
 	from := cur.Committed
 	switch {
@@ -94,7 +104,7 @@ func (m *Machine) expired(now time.Time, cur stream.Cursor, topic string) bool {
 		}
 	case m.state == Empty:
 	case m.state == Stable:
-		if topics, known := m.Subscribed(); !known || topics[topic] {
+		if read {
 			return false
 		}
 	default:
