@@ -284,6 +284,38 @@ func TestFindCoordinator(t *testing.T) {
 	}
 }
 
+// TestUnknownGroupsAndMissingProtocols checks the errors that depend on a request's version.
+func TestUnknownGroupsAndMissingProtocols(t *testing.T) {
+	t.Parallel()
+	n := start(t, noDelay)
+	st := n.create(t, "t", 1, nil)
+	r := n.raw(t)
+	for v := range int16(11) {
+		req := kmsg.NewPtrOffsetCommitRequest()
+		req.Group, req.MemberID, req.Generation = "none", "m", 3
+		req.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "t", TopicID: st.ID, Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 5}}}}
+		want := kerr.IllegalGeneration
+		switch {
+		case v == 0:
+			want = nil // knows no generations
+		case v >= 9:
+			want = kerr.GroupIDNotFound
+		}
+		code(t, fmt.Sprintf("OffsetCommit v%d", v), ask[*kmsg.OffsetCommitResponse](r, v, req).Topics[0].Partitions[0].ErrorCode, want)
+		if v == 0 { // made the group
+			del := kmsg.NewPtrDeleteGroupsRequest()
+			del.Groups = []string{"none"}
+			code(t, "DeleteGroups", ask[*kmsg.DeleteGroupsResponse](r, 2, del).Groups[0].ErrorCode, nil)
+		}
+	}
+	for v, want := range map[int16]*kerr.Error{4: kerr.UnknownMemberID, 5: kerr.InconsistentGroupProtocol} {
+		req := kmsg.NewPtrSyncGroupRequest()
+		req.Group, req.MemberID = "none", "m"
+		code(t, fmt.Sprintf("SyncGroup v%d", v), ask[*kmsg.SyncGroupResponse](r, v, req).ErrorCode, want)
+	}
+	code(t, "OffsetDelete", ask[*kmsg.OffsetDeleteResponse](r, 0, kmsg.NewPtrOffsetDeleteRequest()).ErrorCode, kerr.InvalidGroupID)
+}
+
 func TestOffsetDelete(t *testing.T) {
 	n := start(t, noDelay)
 	n.create(t, "t", 2, nil)

@@ -3,14 +3,20 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/protocol/kafka/group"
 )
 
 // syncGroup answers with the member's assignment when the leader has brought it. v3: static members. v5: protocol type and name are
-// compared with the group's.
+// there, and compared with the group's.
 func (s *Server) syncGroup(ctx context.Context, _ *Client, req *kmsg.SyncGroupRequest) *kmsg.SyncGroupResponse {
+	if req.Version >= 5 && (req.ProtocolType == nil || req.Protocol == nil) {
+		resp := kmsg.NewPtrSyncGroupResponse()
+		resp.ErrorCode = kerr.InconsistentGroupProtocol.Code
+		return resp
+	}
 	in := group.Sync{
 		Member: req.MemberID, Instance: value(req.InstanceID), Generation: req.Generation,
 		ProtocolType: value(req.ProtocolType), Protocol: value(req.Protocol),

@@ -279,7 +279,7 @@ func TestCommitRules(t *testing.T) {
 			{"unknown instance", "g", Commit{Member: j.Member, Instance: "i", Generation: 1}, kerr.UnknownMemberID},
 			{"nobody, new group", "simple", Commit{Generation: -1}, nil},
 			{"nobody, no group", "", Commit{Generation: -1}, nil},
-			{"member of no group", "none", Commit{Member: "x", Generation: 3}, kerr.IllegalGeneration},
+			{"member of no group", "none", Commit{Member: "x", Generation: 3}, kerr.GroupIDNotFound},
 			{"long group", strings.Repeat("g", MaxIDBytes+1), Commit{Generation: -1}, kerr.InvalidGroupID},
 		} {
 			expectErr(t, row.name, b.commit(row.group, row.who, 0, 1), row.want)

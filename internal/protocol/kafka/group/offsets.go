@@ -55,7 +55,7 @@ func (c *Coordinator) mayCommit(ctx context.Context, id string, who Commit) (*en
 	if err != nil {
 		c.mu.Unlock()
 		if errors.Is(err, errNoGroup) {
-			err = kerr.IllegalGeneration
+			err = kerr.GroupIDNotFound
 		}
 		return nil, now, err
 	}
@@ -84,6 +84,9 @@ type Committed struct {
 
 // DeleteOffsets removes committed offsets, and returns one error, or nil, for each: GROUP_SUBSCRIBED_TO_TOPIC while members read the topic.
 func (c *Coordinator) DeleteOffsets(ctx context.Context, id string, remove []Committed) ([]error, error) {
+	if err := checkID(id, false); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	e, err := c.entryLocked(id, false)
 	c.mu.Unlock()
