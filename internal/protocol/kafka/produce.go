@@ -15,6 +15,9 @@ import (
 // range which codecs it may use (KAFKA-18659).
 const firstProduce = 3
 
+// produceByID is the first version of Produce that names topics by their ids alone (KIP-516).
+const produceByID = 13
+
 // produce appends without waiting for the disk: its answer is written when the log's ticket is done, so that what a client pipelines goes into
 // one group commit. acks 1 and -1 are the same here, for there are no replicas; with acks 0 there is no answer, and an error closes
 // the connection. The request's timeout bounds waiting for replicas, so there is nothing that it bounds.
@@ -60,7 +63,13 @@ func (s *Server) produceTopic(ctx context.Context, req *kmsg.ProduceRequest, t *
 	case req.TransactionID != nil:
 		return nil, refuse(kerr.InvalidTxnState, "transactions are not supported")
 	}
-	st, err := s.topicNamedOr(ctx, t.Topic, t.TopicID)
+	var st *stream.Stream
+	var err error
+	if req.Version >= produceByID {
+		st, err = s.topicByID(ctx, t.TopicID)
+	} else {
+		st, err = s.topic(ctx, t.Topic)
+	}
 	if err == nil && req.Acks == -1 && !s.cfg.AcceptAnyRF && minInSync(st) > 1 {
 		return nil, refuse(kerr.NotEnoughReplicas, "topic %s wants %d replicas in sync, there is 1", st.Name, minInSync(st))
 	}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/freshet/freshet/internal/protocol/kafka/wire"
@@ -51,8 +52,8 @@ func (a *produced) collect() {
 	}
 }
 
-// Encode writes, per partition: index i32, error i16, base offset i64, v2 log append time i64, v5 log start offset i64, v8 the records with errors,
-// of which none is told, and a message, v9 tags. Since v9 lengths are uvarints of one more, and since v13 topics are ids.
+// Encode writes, per partition: index i32, error i16, base offset i64, v2 log append time i64, v5 log start offset i64, v8 the records with errors
+// and a message, v9 tags. Since v9 lengths are uvarints of one more, and since v13 topics are ids.
 func (a *produced) Encode(f *wire.Frame) error {
 	a.collect()
 	if a.acks == 0 {
@@ -65,7 +66,7 @@ func (a *produced) Encode(f *wire.Frame) error {
 	b := appendLength(f.Buf, len(a.topics), flexible)
 	for t := range a.topics {
 		topic := &a.topics[t]
-		if a.version >= 13 {
+		if a.version >= produceByID {
 			b = append(b, topic.id[:]...)
 		} else {
 			b = appendText(b, topic.name, flexible)
@@ -102,10 +103,26 @@ func (p *producedPart) append(b []byte, version int16) []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(start))
 	}
 	if version >= 8 {
-		b = appendLength(b, 0, flexible)
+		b = appendBadRecords(b, r.Err, flexible)
 		b = appendNullableText(b, errorMessage(r.Err), flexible)
 	}
 	return appendNoTags(b, flexible)
+}
+
+// appendBadRecords appends the records that err names, by their places in the batch, so that a producer can tell which of its records are at
+// fault and which only were in their company (KIP-467).
+func appendBadRecords(b []byte, err error, flexible bool) []byte {
+	var bad *badRecords
+	if err == nil || !errors.As(err, &bad) {
+		return appendLength(b, 0, flexible)
+	}
+	b = appendLength(b, len(bad.at), flexible)
+	for _, at := range bad.at {
+		b = binary.BigEndian.AppendUint32(b, uint32(at))
+		b = appendNullableText(b, &bad.reason, flexible)
+		b = appendNoTags(b, flexible)
+	}
+	return b
 }
 
 func (a *produced) Done(written int, err error) {

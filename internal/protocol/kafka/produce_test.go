@@ -116,7 +116,7 @@ func TestProduceErrors(t *testing.T) {
 		"unknown topic":        {&stream.Stream{Name: "none"}, []sent{{0, plain(1)}}, nil, []string{"UNKNOWN_TOPIC_OR_PARTITION"}},
 		"unknown acks":         {st, []sent{{0, plain(1)}}, func(r *kmsg.ProduceRequest) { r.Acks = 2 }, []string{"INVALID_REQUIRED_ACKS"}},
 		"transaction":          {st, []sent{{0, plain(1)}}, func(r *kmsg.ProduceRequest) { r.TransactionID = kmsg.StringPtr("t") }, []string{"INVALID_TXN_STATE"}},
-		"no batch":             {st, []sent{{0, nil}}, nil, []string{"CORRUPT_MESSAGE"}},
+		"no batch":             {st, []sent{{0, nil}}, nil, []string{"INVALID_RECORD"}},
 		"too large":            {limited, []sent{{0, plain(50)}}, nil, []string{"MESSAGE_TOO_LARGE"}},
 		"not enough replicas":  {strict, []sent{{0, plain(1)}}, nil, []string{"NOT_ENOUGH_REPLICAS"}},
 		"enough for acks=1":    {strict, []sent{{0, plain(1)}}, func(r *kmsg.ProduceRequest) { r.Acks = 1 }, []string{"0"}},
@@ -130,6 +130,48 @@ func TestProduceErrors(t *testing.T) {
 			}
 			expectOutcomes(t, ask[*kmsg.ProduceResponse](r, 12, req), row.want...)
 		})
+	}
+}
+
+// TestProduceNamesBadRecords shows that a producer learns which of its records are at fault (KIP-467).
+func TestProduceNamesBadRecords(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	compact := "compact"
+	keyed := n.create(t, "keyed", 1, map[string]*string{"cleanup.policy": &compact})
+	var w batch.Builder
+	for i := range 5 {
+		var key []byte
+		if i%2 == 0 {
+			key = []byte("k")
+		}
+		w.Add(time.Now().UnixMilli(), key, []byte("value"))
+	}
+	r, b := n.raw(t), w.Finish(batch.NoProducer)
+	for v := int16(3); v <= 13; v++ {
+		resp := ask[*kmsg.ProduceResponse](r, v, produceRequest(keyed, sent{0, b}))
+		expectOutcomes(t, resp, "INVALID_RECORD")
+		var at []int32
+		for _, bad := range resp.Topics[0].Partitions[0].ErrorRecords {
+			if at = append(at, bad.RelativeOffset); bad.ErrorMessage == nil || *bad.ErrorMessage == "" {
+				t.Errorf("v%d: record %d without a reason", v, bad.RelativeOffset)
+			}
+		}
+		if want := []int32{1, 3}; v >= 8 && !slices.Equal(at, want) || v < 8 && at != nil {
+			t.Errorf("v%d: bad records %v, want %v", v, at, want)
+		}
+	}
+	many := ask[*kmsg.ProduceResponse](r, 13, produceRequest(keyed, sent{0, plain(5000)}))
+	if got := len(many.Topics[0].Partitions[0].ErrorRecords); got != 100 {
+		t.Errorf("%d records named, the bound is 100", got)
+	}
+}
+
+func TestProduceByUnknownID(t *testing.T) {
+	t.Parallel()
+	r := start(t).raw(t)
+	for _, id := range []stream.ID{{}, {1}} {
+		expectOutcomes(t, ask[*kmsg.ProduceResponse](r, 13, produceRequest(&stream.Stream{ID: id}, sent{0, plain(1)})), "UNKNOWN_TOPIC_ID")
 	}
 }
 

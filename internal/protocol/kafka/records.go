@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -20,6 +21,9 @@ const (
 func checkRecords(b []byte, version int16) error {
 	h, err := batch.Parse(b)
 	if err != nil {
+		if size, ok := batch.Size(b); ok && size > len(b) || len(b) < batch.Prefix {
+			return refuse(kerr.InvalidRecord, "a partition takes exactly one record batch, not %d bytes of one", len(b))
+		}
 		return err
 	}
 	codec := h.Attributes.Codec()
@@ -59,20 +63,33 @@ func (s *Server) checkKeys(ctx context.Context, b []byte) error {
 		}
 		defer s.plain.Give(batch.DefaultMaxDecompressed)
 	}
-	n, missing := 0, -1
+	var missing []int32
+	n := int32(0)
 	err := batch.Records(b, 0, func(r *batch.Record) bool {
 		if r.Key == nil {
-			missing = n
-			return false
+			missing = append(missing, n)
 		}
 		n++
-		return true
+		return len(missing) < maxBadRecords
 	})
-	if err == nil && missing >= 0 {
-		return refuse(kerr.InvalidRecord, "record %d has no key, which a compacted topic needs", missing)
+	if err == nil && missing != nil {
+		return &badRecords{at: missing, reason: "a compacted topic takes no record without key"}
 	}
 	return err
 }
+
+// maxBadRecords bounds the records of a batch that an answer names.
+const maxBadRecords = 100
+
+// badRecords refuses a batch for some of its records.
+type badRecords struct {
+	at     []int32 // their places in the batch, ascending
+	reason string  // the same for each
+}
+
+func (e *badRecords) Error() string { return fmt.Sprintf("record %d: %s", e.at[0], e.reason) }
+
+func (e *badRecords) Unwrap() error { return &refusal{kerr.InvalidRecord, e.reason} }
 
 // walkRecords reads the n records in b without looking at keys, values or headers beyond their lengths. If one is malformed, or bytes are left
 // over, it returns which, and false. Layout: see batch.Records. Varints are compared as they are on the wire, in zigzag form: 2n for n >= 0,

@@ -35,9 +35,15 @@ func TestCheckRecords(t *testing.T) {
 		version int16
 		want    *kerr.Error
 	}{
-		"good":             {built(threeRecords), version, nil},
-		"nothing":          {nil, version, kerr.CorruptMessage},
-		"half a batch":     {built(threeRecords)[:100], version, kerr.CorruptMessage},
+		"good":          {built(threeRecords), version, nil},
+		"nothing":       {nil, version, kerr.InvalidRecord},
+		"half a batch":  {built(threeRecords)[:100], version, kerr.InvalidRecord},
+		"half a header": {built(threeRecords)[:30], version, kerr.InvalidRecord},
+		"length too small": {func() []byte {
+			b := built(threeRecords)
+			binary.BigEndian.PutUint32(b[8:], 10)
+			return b
+		}(), version, kerr.CorruptMessage},
 		"two batches":      {append(built(threeRecords), built(threeRecords)...), version, kerr.InvalidRecord},
 		"format 1":         {edit(16, 1), version, kerr.InvalidRecord},
 		"control":          {edit(22, 0x20), version, kerr.InvalidRecord},
