@@ -23,6 +23,10 @@ func (s *Server) initProducerID(ctx context.Context, c *Client, req *kmsg.InitPr
 		}
 		return resp
 	}
+	if (req.ProducerID < 0) != (req.ProducerEpoch < 0) {
+		resp.ErrorCode = kerr.InvalidRequest.Code // an id without its epoch, or an epoch of no id
+		return resp
+	}
 	id, err := s.log.NewProducerID(ctx)
 	if err != nil {
 		resp.ErrorCode = code(err)

@@ -47,6 +47,9 @@ func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffse
 			if seen[asked{from.Topic, p.Partition}] > 1 {
 				failed = refuse(kerr.InvalidRequest, "partition is asked for more than once")
 			}
+			if req.IsolationLevel < 0 || req.IsolationLevel > 1 {
+				failed = refuse(kerr.InvalidRequest, "isolation level %d is unknown", req.IsolationLevel)
+			}
 			if failed == nil {
 				failed = s.listOffset(ctx, st, &from.Partitions[i], req, &p)
 			}

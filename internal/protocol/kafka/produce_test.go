@@ -213,6 +213,22 @@ func TestInitProducerID(t *testing.T) {
 	}
 }
 
+func TestInitProducerIDTakesIDAndEpochTogether(t *testing.T) {
+	t.Parallel()
+	r := start(t).raw(t)
+	for _, row := range []struct {
+		id    int64
+		epoch int16
+		want  int16
+	}{{7, -1, kerr.InvalidRequest.Code}, {-1, 0, kerr.InvalidRequest.Code}, {7, 0, 0}} {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.ProducerID, req.ProducerEpoch = row.id, row.epoch
+		if resp := ask[*kmsg.InitProducerIDResponse](r, 5, req); resp.ErrorCode != row.want || (resp.ProducerID < 0) != (row.want != 0) {
+			t.Errorf("id %d, epoch %d: %+v", row.id, row.epoch, resp)
+		}
+	}
+}
+
 func TestProduceWithoutAcknowledgement(t *testing.T) {
 	t.Parallel()
 	n := start(t)
@@ -261,6 +277,20 @@ func listRequest(topic string, timestamp int64) *kmsg.ListOffsetsRequest {
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	return req
+}
+
+func TestListOffsetsRefusesUnknownIsolation(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.create(t, "events", 1, nil)
+	r := n.raw(t)
+	for level, want := range map[int8]int16{0: 0, 1: 0, 2: kerr.InvalidRequest.Code, -1: kerr.InvalidRequest.Code} {
+		req := listRequest("events", -1)
+		req.IsolationLevel = level
+		if got := ask[*kmsg.ListOffsetsResponse](r, 11, req).Topics[0].Partitions[0].ErrorCode; got != want {
+			t.Errorf("isolation level %d: error %d, want %d", level, got, want)
+		}
+	}
 }
 
 func TestCompactedTopicsNeedKeysInCompressedRecordsToo(t *testing.T) {
