@@ -14,9 +14,11 @@ import (
 // alterConfigs replaces all configs of topics: those not named return to their defaults.
 func (s *Server) alterConfigs(ctx context.Context, c *Client, req *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
 	resp := req.ResponseKind().(*kmsg.AlterConfigsResponse)
+	again := repeated(req.Resources, func(r *kmsg.AlterConfigsRequestResource) resource { return resource{r.ResourceType, r.ResourceName} })
 	for i := range req.Resources {
 		asked := &req.Resources[i]
-		err := s.alterTopic(ctx, c, asked.ResourceType, asked.ResourceName, req.ValidateOnly, func(st *stream.Stream) ([]setting, error) {
+		which := resource{asked.ResourceType, asked.ResourceName}
+		err := s.alterTopic(ctx, c, which, again[which], req.ValidateOnly, func(st *stream.Stream) ([]setting, error) {
 			return replaceSettings(st, asked.Configs)
 		})
 		r := kmsg.NewAlterConfigsResponseResource()
@@ -29,9 +31,13 @@ func (s *Server) alterConfigs(ctx context.Context, c *Client, req *kmsg.AlterCon
 // incrementalAlterConfigs changes the configs that are named, and no other (KIP-339).
 func (s *Server) incrementalAlterConfigs(ctx context.Context, c *Client, req *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
 	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	again := repeated(req.Resources, func(r *kmsg.IncrementalAlterConfigsRequestResource) resource {
+		return resource{r.ResourceType, r.ResourceName}
+	})
 	for i := range req.Resources {
 		asked := &req.Resources[i]
-		err := s.alterTopic(ctx, c, asked.ResourceType, asked.ResourceName, req.ValidateOnly, func(st *stream.Stream) ([]setting, error) {
+		which := resource{asked.ResourceType, asked.ResourceName}
+		err := s.alterTopic(ctx, c, which, again[which], req.ValidateOnly, func(st *stream.Stream) ([]setting, error) {
 			return changeSettings(st, asked.Configs)
 		})
 		r := kmsg.NewIncrementalAlterConfigsResponseResource()
@@ -41,20 +47,30 @@ func (s *Server) incrementalAlterConfigs(ctx context.Context, c *Client, req *km
 	return resp
 }
 
-// alterTopic changes one topic's configs by what settings returns for it.
-func (s *Server) alterTopic(ctx context.Context, c *Client, kind kmsg.ConfigResourceType, name string, validateOnly bool,
+// resource is what has configs.
+type resource struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
+// alterTopic changes one topic's configs by what settings returns for it; again says that the request has the topic more than once.
+func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, again, validateOnly bool,
 	settings func(*stream.Stream) ([]setting, error),
 ) error {
-	switch kind {
-	case kmsg.ConfigResourceTypeTopic:
-	case kmsg.ConfigResourceTypeBroker:
+	switch {
+	case again:
+		return refuse(kerr.InvalidRequest, "Each resource must appear at most once.")
+	case which.kind == kmsg.ConfigResourceTypeBroker:
 		return refuse(kerr.InvalidRequest, "broker configs are set when the server starts, and cannot be altered")
-	default:
-		return refuse(kerr.InvalidRequest, "resources of type %d have no configs here", kind)
+	case which.kind != kmsg.ConfigResourceTypeTopic:
+		return refuse(kerr.InvalidRequest, "resources of type %d have no configs here", which.kind)
+	}
+	if err := checkTopicName(which.name); err != nil {
+		return err
 	}
 	s.alter.Lock()
 	defer s.alter.Unlock()
-	st, err := s.topic(ctx, name)
+	st, err := s.topic(ctx, which.name)
 	if err != nil {
 		return err
 	}
@@ -67,7 +83,7 @@ func (s *Server) alterTopic(ctx context.Context, c *Client, kind kmsg.ConfigReso
 		return err
 	}
 	if _, err = s.log.Alter(ctx, st.ID, stream.Change{Config: &config, Labels: labels}); err == nil {
-		s.logger.Info("topic altered", "topic", name, "changes", len(changes), "peer", c.Addr, "client", c.ID)
+		s.logger.Info("topic altered", "topic", which.name, "changes", len(changes), "peer", c.Addr, "client", c.ID)
 	}
 	return err
 }
@@ -80,11 +96,16 @@ func replaceSettings(st *stream.Stream, configs []kmsg.AlterConfigsRequestResour
 			changes = append(changes, setting{key: topicSettings[i].Key})
 		}
 	}
+	again := repeated(configs, func(c *kmsg.AlterConfigsRequestResourceConfig) string { return c.Name })
 	for i := range configs {
-		if configs[i].Value == nil {
-			return nil, refuse(kerr.InvalidRequest, "Null value not supported for : %s", configs[i].Name)
+		switch c := &configs[i]; {
+		case again[c.Name]:
+			return nil, errConfigTwice(c.Name)
+		case c.Value == nil:
+			return nil, refuse(kerr.InvalidRequest, "Null value not supported for : %s", c.Name)
+		default:
+			changes = append(changes, setting{c.Name, c.Value})
 		}
-		changes = append(changes, setting{configs[i].Name, configs[i].Value})
 	}
 	return changes, nil
 }
@@ -92,13 +113,12 @@ func replaceSettings(st *stream.Stream, configs []kmsg.AlterConfigsRequestResour
 // changeSettings returns what operations on configs come to.
 func changeSettings(st *stream.Stream, configs []kmsg.IncrementalAlterConfigsRequestResourceConfig) ([]setting, error) {
 	var changes []setting
-	seen := map[string]bool{}
+	again := repeated(configs, func(c *kmsg.IncrementalAlterConfigsRequestResourceConfig) string { return c.Name })
 	for i := range configs {
 		c := &configs[i]
-		if seen[c.Name] {
-			return nil, refuse(kerr.InvalidRequest, "Error due to duplicate config keys: %s", c.Name)
+		if again[c.Name] {
+			return nil, errConfigTwice(c.Name)
 		}
-		seen[c.Name] = true
 		value, err := applyOperation(st, c)
 		if err != nil {
 			return nil, err
@@ -108,14 +128,19 @@ func changeSettings(st *stream.Stream, configs []kmsg.IncrementalAlterConfigsReq
 	return changes, nil
 }
 
+func errConfigTwice(name string) error {
+	return refuse(kerr.InvalidRequest, "Error due to duplicate config keys: %s", name)
+}
+
 func applyOperation(st *stream.Stream, c *kmsg.IncrementalAlterConfigsRequestResourceConfig) (*string, error) {
-	if c.Op == kmsg.IncrementalAlterConfigOpDelete {
+	switch {
+	case c.Op < kmsg.IncrementalAlterConfigOpSet || c.Op > kmsg.IncrementalAlterConfigOpSubtract:
+		return nil, refuse(kerr.InvalidRequest, "operation %d on %s is unknown", c.Op, c.Name)
+	case c.Op == kmsg.IncrementalAlterConfigOpDelete:
 		return nil, nil
-	}
-	if c.Value == nil {
+	case c.Value == nil:
 		return nil, refuse(kerr.InvalidRequest, "Null value not supported for : %s", c.Name)
-	}
-	if c.Op == kmsg.IncrementalAlterConfigOpSet {
+	case c.Op == kmsg.IncrementalAlterConfigOpSet:
 		return c.Value, nil
 	}
 	t := topicSetting(c.Name)
@@ -134,8 +159,6 @@ func applyOperation(st *stream.Stream, c *kmsg.IncrementalAlterConfigsRequestRes
 			items = append(items, item)
 		case c.Op == kmsg.IncrementalAlterConfigOpSubtract && at >= 0:
 			items = slices.Delete(items, at, at+1)
-		case c.Op != kmsg.IncrementalAlterConfigOpAppend && c.Op != kmsg.IncrementalAlterConfigOpSubtract:
-			return nil, refuse(kerr.InvalidRequest, "operation %d on %s is unknown", c.Op, c.Name)
 		}
 	}
 	joined := strings.Join(items, ",")

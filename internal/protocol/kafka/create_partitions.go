@@ -12,10 +12,19 @@ import (
 // createPartitions adds partitions to topics, each alone.
 func (s *Server) createPartitions(ctx context.Context, c *Client, req *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
+	again := repeated(req.Topics, func(t *kmsg.CreatePartitionsRequestTopic) string { return t.Topic })
+	told := map[string]bool{}
 	for i := range req.Topics {
 		t := kmsg.NewCreatePartitionsResponseTopic()
 		t.Topic = req.Topics[i].Topic
-		err := s.addPartitions(ctx, c, &req.Topics[i], req.ValidateOnly)
+		if told[t.Topic] {
+			continue
+		}
+		told[t.Topic] = true
+		err := errTopicTwice
+		if !again[t.Topic] {
+			err = s.addPartitions(ctx, c, &req.Topics[i], req.ValidateOnly)
+		}
 		t.ErrorCode, t.ErrorMessage = code(err), errorMessage(err)
 		resp.Topics = append(resp.Topics, t)
 	}

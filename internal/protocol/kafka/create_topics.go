@@ -13,16 +13,18 @@ import (
 // createTopics creates topics, each alone. v4 lets partitions and replicas default with -1, v5 returns what was made, v7 its id.
 func (s *Server) createTopics(ctx context.Context, c *Client, req *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
-	asked := map[string]int{}
-	for i := range req.Topics {
-		asked[req.Topics[i].Topic]++
-	}
+	again := repeated(req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic })
+	told := map[string]bool{} // those that were in the request before
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if told[t.Topic] {
+			continue
+		}
+		told[t.Topic] = true
 		result := kmsg.NewCreateTopicsResponseTopic()
 		result.Topic = t.Topic
-		st, err := (*stream.Stream)(nil), refuse(kerr.InvalidRequest, "topic %s is in the request more than once", t.Topic)
-		if asked[t.Topic] == 1 {
+		st, err := (*stream.Stream)(nil), errTopicTwice
+		if !again[t.Topic] {
 			st, err = s.createTopic(ctx, c, t, req.ValidateOnly)
 		}
 		result.ErrorCode, result.ErrorMessage = code(err), errorMessage(err)
@@ -65,8 +67,8 @@ func (s *Server) createTopic(ctx context.Context, c *Client, t *kmsg.CreateTopic
 // topicSpec checks what is asked for.
 func (s *Server) topicSpec(t *kmsg.CreateTopicsRequestTopic) (stream.Spec, error) {
 	spec := stream.Spec{Name: stream.Name(t.Topic), Shards: t.NumPartitions}
-	if err := spec.Name.Check(); err != nil {
-		return spec, refuse(kerr.InvalidTopicException, "%s", err)
+	if err := checkTopicName(t.Topic); err != nil {
+		return spec, err
 	}
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {

@@ -4,10 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/freshet/freshet/internal/stream"
 )
 
 // maxDescribedPartitions bounds one answer (max.request.partition.size.limit); the cursor tells where the next one begins.
@@ -75,8 +72,8 @@ func (s *Server) describedNames(ctx context.Context, req *kmsg.DescribeTopicPart
 func (s *Server) describePartitions(ctx context.Context, name string, first int32, limit int) (t kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
 	t = kmsg.NewDescribeTopicPartitionsResponseTopic()
 	t.Topic = &name
-	if err := stream.Name(name).Check(); err != nil {
-		t.ErrorCode = kerr.InvalidTopicException.Code
+	if err := checkTopicName(name); err != nil {
+		t.ErrorCode = code(err)
 		return t, 0
 	}
 	st, err := s.topic(ctx, name)

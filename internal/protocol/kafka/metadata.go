@@ -41,14 +41,20 @@ func (s *Server) metadata(ctx context.Context, c *Client, req *kmsg.MetadataRequ
 		return resp
 	}
 	resp.Topics = make([]kmsg.MetadataResponseTopic, 0, len(req.Topics))
+	told := make(map[topicKey]bool, len(req.Topics))
 	for i := range req.Topics {
+		which := topicKey{value(req.Topics[i].Topic), req.Topics[i].TopicID}
+		if told[which] {
+			continue // asked for more than once, told once
+		}
+		told[which] = true
 		resp.Topics = append(resp.Topics, s.metadataTopic(ctx, c, req, &req.Topics[i]))
 	}
 	return resp
 }
 
 func (s *Server) metadataTopic(ctx context.Context, c *Client, req *kmsg.MetadataRequest, asked *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
-	st, err := s.findOrCreate(ctx, c, asked, req.Version < 4 || req.AllowAutoTopicCreation)
+	st, err := s.findOrCreate(ctx, c, asked, req)
 	if err != nil {
 		t := kmsg.NewMetadataResponseTopic()
 		t.ErrorCode, t.Topic, t.TopicID = code(err), asked.Topic, asked.TopicID
@@ -60,14 +66,19 @@ func (s *Server) metadataTopic(ctx context.Context, c *Client, req *kmsg.Metadat
 	return s.describeTopic(ctx, st, req)
 }
 
-func (s *Server) findOrCreate(ctx context.Context, c *Client, asked *kmsg.MetadataRequestTopic, create bool) (*stream.Stream, error) {
-	if asked.Topic == nil {
+// findOrCreate finds a topic by its id if it has one, else by name. v10 and v11 have the field of an id, and take none.
+func (s *Server) findOrCreate(ctx context.Context, c *Client, asked *kmsg.MetadataRequestTopic, req *kmsg.MetadataRequest) (*stream.Stream, error) {
+	byID := !stream.ID(asked.TopicID).IsZero()
+	switch {
+	case req.Version < 12 && (byID || asked.Topic == nil):
+		return nil, refuse(kerr.InvalidRequest, "Metadata v%d asks for topics by name", req.Version)
+	case byID || asked.Topic == nil:
 		return s.topicByID(ctx, asked.TopicID)
 	}
-	name := stream.Name(*asked.Topic)
-	if err := name.Check(); err != nil {
-		return nil, refuse(kerr.InvalidTopicException, "%s", err)
+	if err := checkTopicName(*asked.Topic); err != nil {
+		return nil, err
 	}
+	name, create := stream.Name(*asked.Topic), req.Version < 4 || req.AllowAutoTopicCreation
 	st, err := s.log.Stream(ctx, name)
 	if !errors.Is(err, stream.ErrNotFound) || !create || !s.cfg.AutoCreateTopics {
 		return st, err

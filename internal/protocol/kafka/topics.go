@@ -15,6 +15,34 @@ func (s *Server) topic(ctx context.Context, name string) (*stream.Stream, error)
 	return s.log.Stream(ctx, stream.Name(name))
 }
 
+// checkTopicName refuses what cannot name a topic.
+func checkTopicName(name string) error {
+	if err := stream.Name(name).Check(); err != nil {
+		return refuse(kerr.InvalidTopicException, "%s", err)
+	}
+	return nil
+}
+
+// topicKey is how a request names a topic: by its name or by its id.
+type topicKey struct {
+	name string
+	id   stream.ID
+}
+
+// errTopicTwice answers, once, a topic that a request names more than once: what is asked for it may differ, so none of it is done.
+var errTopicTwice = refuse(kerr.InvalidRequest, "Duplicate topic name.")
+
+// repeated returns the keys that more than one element of all has.
+func repeated[T any, K comparable](all []T, key func(*T) K) map[K]bool {
+	seen := make(map[K]bool, len(all)) // with true from the second time on
+	for i := range all {
+		k := key(&all[i])
+		_, before := seen[k]
+		seen[k] = before
+	}
+	return seen
+}
+
 // topicByID finds a topic by id, with the error that Kafka has for that.
 func (s *Server) topicByID(ctx context.Context, id stream.ID) (*stream.Stream, error) {
 	st, err := s.log.StreamByID(ctx, id)
@@ -22,14 +50,6 @@ func (s *Server) topicByID(ctx context.Context, id stream.ID) (*stream.Stream, e
 		return nil, refuse(kerr.UnknownTopicID, "no topic has the id %s", id)
 	}
 	return st, err
-}
-
-// topicNamedOr finds a topic by name, or by id where requests have ids instead.
-func (s *Server) topicNamedOr(ctx context.Context, name string, id [16]byte) (*stream.Stream, error) {
-	if name == "" && !stream.ID(id).IsZero() {
-		return s.topicByID(ctx, id)
-	}
-	return s.topic(ctx, name)
 }
 
 // shard returns the address of a partition.
@@ -67,4 +87,9 @@ func (s *Server) epochAt(ctx context.Context, shard stream.Shard, offset stream.
 // compacted says whether the topic's cleanup.policy asks for compaction, for which every record needs a key.
 func compacted(st *stream.Stream) bool {
 	return strings.Contains(st.Labels[label("cleanup.policy")], "compact")
+}
+
+// deletable says whether the topic's cleanup.policy lets records go by their age or on request.
+func deletable(st *stream.Stream) bool {
+	return !compacted(st) || strings.Contains(st.Labels[label("cleanup.policy")], "delete")
 }
