@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/stream"
@@ -38,8 +39,11 @@ func (s *Server) trim(ctx context.Context, st *stream.Stream, p *kmsg.DeleteReco
 	if err != nil {
 		return -1, err
 	}
-	if p.Offset < -1 {
+	switch {
+	case p.Offset < -1:
 		return -1, stream.ErrOutOfRange
+	case !deletable(st):
+		return -1, refuse(kerr.PolicyViolation, "the cleanup.policy of topic %s is compact alone: its records are not deleted by offset", st.Name)
 	}
 	return s.log.Trim(ctx, address, stream.Offset(p.Offset))
 }

@@ -22,7 +22,7 @@ func (s *Server) describeConfigs(ctx context.Context, _ *Client, req *kmsg.Descr
 		configs, err := s.resourceConfigs(ctx, asked)
 		r.ErrorCode, r.ErrorMessage = code(err), errorMessage(err)
 		for _, c := range configs {
-			if asked.ConfigNames != nil && !slices.Contains(asked.ConfigNames, c.Name) {
+			if len(asked.ConfigNames) > 0 && !slices.Contains(asked.ConfigNames, c.Name) {
 				continue
 			}
 			if !req.IncludeSynonyms {
@@ -43,8 +43,8 @@ type configRow = kmsg.DescribeConfigsResponseResourceConfig
 func (s *Server) resourceConfigs(ctx context.Context, asked *kmsg.DescribeConfigsRequestResource) ([]configRow, error) {
 	switch asked.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
-		if err := stream.Name(asked.ResourceName).Check(); err != nil {
-			return nil, refuse(kerr.InvalidTopicException, "%s", err)
+		if err := checkTopicName(asked.ResourceName); err != nil {
+			return nil, err
 		}
 		st, err := s.topic(ctx, asked.ResourceName)
 		if err != nil {
@@ -97,25 +97,33 @@ func (s *Server) brokerConfigs(name string) ([]configRow, error) {
 	const (
 		boolean = kmsg.ConfigTypeBoolean
 		text    = kmsg.ConfigTypeString
+		list    = kmsg.ConfigTypeList
 		integer = kmsg.ConfigTypeInt
 		long    = kmsg.ConfigTypeLong
 	)
 	set, def := kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigSourceDefaultConfig
+	g := s.groups.Config()
 	rows := []configRow{
-		brokerRow("advertised.listeners", text, "PLAINTEXT://"+s.host+":"+strconv.Itoa(int(s.port)), set, "The address that clients are told to connect to."),
+		brokerRow("advertised.listeners", list, "PLAINTEXT://"+s.host+":"+strconv.Itoa(int(s.port)), set, "The address that clients are told to connect to."),
 		brokerRow("auto.create.topics.enable", boolean, strconv.FormatBool(s.cfg.AutoCreateTopics), set, "Whether asking for a topic's metadata creates it."),
 		brokerRow("broker.id", integer, strconv.Itoa(int(s.cfg.NodeID)), set, "The broker's id."),
 		brokerRow("connections.max.idle.ms", long, millis(s.wire.IdleTimeout()), set, "How long a connection may be idle."),
 		brokerRow("default.replication.factor", integer, "1", def, "Replicas of topics that do not ask for a number."),
 		brokerRow("delete.topic.enable", boolean, "true", def, "Whether topics can be deleted."),
 		brokerRow("fetch.max.bytes", integer, strconv.Itoa(int(s.cfg.MaxFetchBytes)), set, "The most that one Fetch returns."),
+		brokerRow("group.initial.rebalance.delay.ms", integer, millis(max(0, g.InitialDelay)), set, "How long the first rebalance of an empty group waits for more members."),
+		brokerRow("group.max.session.timeout.ms", integer, millis(g.MaxSession), set, "The longest session timeout that a member may ask for."),
+		brokerRow("group.max.size", integer, strconv.Itoa(g.MaxMembers), set, "The most members of a group."),
+		brokerRow("group.min.session.timeout.ms", integer, millis(g.MinSession), set, "The shortest session timeout that a member may ask for."),
 		brokerRow("inter.broker.protocol.version", text, "4.2", def, "The Kafka release whose requests are served."),
-		brokerRow("log.dirs", text, s.cfg.DataDir, set, "Where the log is."),
+		brokerRow("log.dirs", list, s.cfg.DataDir, set, "Where the log is."),
+		brokerRow("log.retention.hours", integer, strconv.Itoa(int(stream.DefaultRetention.Hours())), def, "What log.retention.ms says, in hours."),
 		brokerRow("max.incremental.fetch.session.cache.slots", integer, strconv.Itoa(s.cfg.MaxFetchSessions), set, "How many fetch sessions are remembered."),
 		brokerRow("node.id", integer, strconv.Itoa(int(s.cfg.NodeID)), set, "The broker's id."),
 		brokerRow("num.partitions", integer, strconv.Itoa(int(s.cfg.DefaultPartitions)), set, "Partitions of topics that do not ask for a number."),
-		brokerRow("offsets.retention.minutes", integer, "10080", def, "How long the offsets of an empty group are kept."),
-		brokerRow("process.roles", text, "broker,controller", def, "What the node is."),
+		brokerRow("offset.metadata.max.bytes", integer, strconv.Itoa(g.MaxMetadataBytes), set, "The longest remark beside a committed offset."),
+		brokerRow("offsets.retention.minutes", integer, strconv.Itoa(int(g.OffsetsRetention.Minutes())), set, "How long the offsets of an empty group are kept."),
+		brokerRow("process.roles", list, "broker,controller", def, "What the node is."),
 		brokerRow("socket.request.max.bytes", integer, strconv.Itoa(s.wire.MaxRequestBytes()), set, "The largest request that is read."),
 	}
 	for i := range topicSettings {

@@ -80,6 +80,7 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		{"min.insync.replicas", "0"},
 		{"compression.gzip.level", "0"},
 		{"segment.bytes", "13"},
+		{"remote.storage.enable", "true"},
 	} {
 		_, _, err := configure(stream.Config{}, nil, []setting{{row[0], &row[1]}})
 		if code(err) != kerr.InvalidConfig.Code {

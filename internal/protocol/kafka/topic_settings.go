@@ -156,7 +156,7 @@ func storedSettings() []TopicSetting {
 		stored("preallocate", boolean, "false", "log.preallocate", boolText, "The log allocates its files ahead in any case."),
 		stored("remote.log.copy.disable", boolean, "false", "", boolText, "Topics are not tiered."),
 		stored("remote.log.delete.on.disable", boolean, "false", "", boolText, "Topics are not tiered."),
-		stored("remote.storage.enable", boolean, "false", "", boolText, "Topics are not tiered."),
+		stored("remote.storage.enable", boolean, "false", "", notTiered, "Topics are not tiered: true is refused."),
 		stored("segment.bytes", integer, "1073741824", "log.segment.bytes", between(14, math.MaxInt32), "The log cuts its files by its own measure; retention works on batches."),
 		stored("segment.index.bytes", integer, "10485760", "log.index.size.max.bytes", between(4, math.MaxInt32), "The log sizes its indexes itself."),
 		stored("segment.jitter.ms", long, "0", "log.roll.jitter.ms", atLeast(0), "The log cuts its files by its own measure."),

@@ -9,6 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
+// Config returns what bounds the groups, defaults filled in.
+func (c *Coordinator) Config() Config { return c.config }
+
 // MaxMetadataBytes is the longest remark that a committed offset may carry.
 func (c *Coordinator) MaxMetadataBytes() int { return c.config.MaxMetadataBytes }
 

@@ -1,0 +1,58 @@
+package kafka_test
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/protocol/kafka"
+	"github.com/freshet/freshet/internal/protocol/kafka/group"
+)
+
+func TestDescribeConfigsWithoutNamesTellsAll(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.create(t, "t", 1, nil)
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t", ConfigNames: []string{}}}
+	if got := len(ask[*kmsg.DescribeConfigsResponse](n.raw(t), 4, req).Resources[0].Configs); got != len(kafka.TopicSettings()) {
+		t.Errorf("%d configs, want %d", got, len(kafka.TopicSettings()))
+	}
+}
+
+func TestBrokerConfigsAreWhatIsSet(t *testing.T) {
+	t.Parallel()
+	n := start(t, func(c *kafka.Config) {
+		c.Groups = group.Config{OffsetsRetention: 2 * group.DefaultOffsetsRetention, MaxMembers: 7, InitialDelay: -1}
+	})
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "1"}}
+	got := map[string]string{}
+	for _, c := range ask[*kmsg.DescribeConfigsResponse](n.raw(t), 4, req).Resources[0].Configs {
+		got[c.Name] = *c.Value
+	}
+	for name, want := range map[string]string{
+		"offsets.retention.minutes": "20160", "group.max.size": "7", "group.initial.rebalance.delay.ms": "0", "group.min.session.timeout.ms": "6000",
+		"group.max.session.timeout.ms": "1800000", "offset.metadata.max.bytes": "4096", "log.retention.hours": "168",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+}
+
+func TestRecordsOfCompactedTopicsAreNotDeletedByOffset(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	r := n.raw(t)
+	for policy, want := range map[string]int16{"compact": kerr.PolicyViolation.Code, "compact,delete": 0, "delete": 0} {
+		name := map[string]string{"compact": "a", "compact,delete": "b", "delete": "c"}[policy]
+		n.create(t, name, 1, map[string]*string{"cleanup.policy": &policy})
+		req := kmsg.NewPtrDeleteRecordsRequest()
+		req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: name, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: -1}}}}
+		if got := ask[*kmsg.DeleteRecordsResponse](r, 2, req).Topics[0].Partitions[0].ErrorCode; got != want {
+			t.Errorf("cleanup.policy %s: error %d, want %d", policy, got, want)
+		}
+	}
+}
