@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/shirou/gopsutil/v4/disk"
+
 	"github.com/freshet/freshet/internal/backend/dir"
 	"github.com/freshet/freshet/internal/engine"
 	"github.com/freshet/freshet/internal/flow"
@@ -30,7 +32,7 @@ func (n *Node) openKafka(ctx context.Context) (*kafka.Server, error) {
 		Listener: n.listeners.kafka, Log: n.engine, State: n.engine.State(), Clock: n.deps.Clock, Random: n.deps.Random,
 		Logger: n.logger.With("part", "kafka"), NodeID: 1, DataDir: n.config.Data,
 		AcceptAnyRF: *n.config.AcceptAnyRF, AutoCreateTopics: *n.config.AutoCreateTopics, DefaultPartitions: int32(n.config.DefaultPartitions),
-		Limits: wire.Config{DrainTimeout: n.config.DrainTimeout}, Observe: n.observer.kafka,
+		Limits: wire.Config{DrainTimeout: n.config.DrainTimeout}, Observe: n.observer.kafka, DiskSpace: n.diskSpace,
 	}
 	host, port, err := net.SplitHostPort(n.bootstrap)
 	if err != nil {
@@ -42,6 +44,15 @@ func (n *Node) openKafka(ctx context.Context) (*kafka.Server, error) {
 	}
 	c.AdvertisedHost, c.AdvertisedPort = host, int32(number)
 	return kafka.New(ctx, c)
+}
+
+// diskSpace returns the size of the disk that the data is on, and what of it is free to this process.
+func (n *Node) diskSpace(ctx context.Context) (total, usable int64, err error) {
+	u, err := disk.UsageWithContext(ctx, n.config.Data)
+	if err != nil {
+		return 0, 0, fmt.Errorf("disk space: %w", err)
+	}
+	return int64(u.Total), int64(u.Free), nil
 }
 
 func (n *Node) openKinesis(ctx context.Context) (*kinesis.Service, error) {

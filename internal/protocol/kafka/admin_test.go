@@ -1,6 +1,8 @@
 package kafka_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -54,5 +56,27 @@ func TestRecordsOfCompactedTopicsAreNotDeletedByOffset(t *testing.T) {
 		if got := ask[*kmsg.DeleteRecordsResponse](r, 2, req).Topics[0].Partitions[0].ErrorCode; got != want {
 			t.Errorf("cleanup.policy %s: error %d, want %d", policy, got, want)
 		}
+	}
+}
+
+func TestDescribeLogDirsTellsTheDisk(t *testing.T) {
+	t.Parallel()
+	var failed error
+	n := start(t, func(c *kafka.Config) {
+		c.DiskSpace = func(context.Context) (int64, int64, error) { return 1000, 600, failed }
+	})
+	r := n.raw(t)
+	sizes := func(v int16) [2]int64 {
+		dir := ask[*kmsg.DescribeLogDirsResponse](r, v, kmsg.NewPtrDescribeLogDirsRequest()).Dirs[0]
+		return [2]int64{dir.TotalBytes, dir.UsableBytes}
+	}
+	for v := range int16(6) {
+		if got, want := sizes(v), [2]int64{1000, 600}; v >= 4 && got != want || v < 4 && got != [2]int64{-1, -1} {
+			t.Errorf("v%d: %v", v, got)
+		}
+	}
+	failed = errors.New("no such disk")
+	if got := sizes(4); got != [2]int64{-1, -1} {
+		t.Errorf("a disk that cannot be told: %v", got)
 	}
 }

@@ -8,12 +8,19 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// describeLogDirs tells how many bytes partitions take. There is one directory, as all of them share one log; the size of its disk (v4) is
-// not known here and answered -1, as by brokers that cannot tell.
+// describeLogDirs tells how many bytes partitions take. There is one directory, as all of them share one log. v4 tells the size of its disk;
+// -1 stands for one that cannot be told.
 func (s *Server) describeLogDirs(ctx context.Context, _ *Client, req *kmsg.DescribeLogDirsRequest) *kmsg.DescribeLogDirsResponse {
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir, dir.TotalBytes, dir.UsableBytes = s.cfg.DataDir, -1, -1
+	if s.cfg.DiskSpace != nil && req.Version >= 4 {
+		if total, usable, err := s.cfg.DiskSpace(ctx); err == nil {
+			dir.TotalBytes, dir.UsableBytes = total, usable
+		} else {
+			s.logger.Warn("disk space cannot be told", "directory", s.cfg.DataDir, "error", err)
+		}
+	}
 	if req.Topics == nil {
 		all, err := s.log.Streams(ctx)
 		dir.ErrorCode = code(err)

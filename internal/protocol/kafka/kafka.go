@@ -41,6 +41,8 @@ type Config struct {
 	AdvertisedHost string // what clients are told to connect to; "" = the listener's address
 	AdvertisedPort int32  // 0 = the listener's port
 	DataDir        string // what DescribeLogDirs names; "" = "/"
+	// DiskSpace returns the size of the disk under DataDir and what is free of it, for DescribeLogDirs; nil = not known.
+	DiskSpace func(ctx context.Context) (total, usable int64, err error)
 
 	AcceptAnyRF       bool  // create topics that ask for several replicas with one, and do not hold produce to min.insync.replicas
 	AutoCreateTopics  bool  // Metadata creates the topics that a client asks for
