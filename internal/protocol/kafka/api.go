@@ -43,7 +43,7 @@ func call[Q kmsg.Request, R interface {
 }
 
 // coreAPIs are the requests about the cluster, its topics and their records. The lowest versions are Apache Kafka 4.0's, or lower where
-// that costs nothing: old clients disable features whose lowest version they do not know.
+// that costs nothing: old clients disable features whose lowest version they do not know. The highest are 4.2's.
 func coreAPIs() []api {
 	return []api{
 		{key: kmsg.Produce, min: 0, max: 13, raw: (*Server).produce},
@@ -61,7 +61,7 @@ func coreAPIs() []api {
 		{key: kmsg.DeleteACLs, min: 0, max: 3, serve: call((*Server).deleteACLs)},
 		{key: kmsg.DescribeConfigs, min: 0, max: 4, serve: call((*Server).describeConfigs)},
 		{key: kmsg.AlterConfigs, min: 0, max: 2, serve: call((*Server).alterConfigs)},
-		{key: kmsg.DescribeLogDirs, min: 0, max: 5, serve: call((*Server).describeLogDirs)},
+		{key: kmsg.DescribeLogDirs, min: 0, max: 4, serve: call((*Server).describeLogDirs)},
 		{key: kmsg.CreatePartitions, min: 0, max: 3, serve: call((*Server).createPartitions)},
 		{key: kmsg.ElectLeaders, min: 0, max: 2, serve: call((*Server).electLeaders)},
 		{key: kmsg.IncrementalAlterConfigs, min: 0, max: 1, serve: call((*Server).incrementalAlterConfigs)},

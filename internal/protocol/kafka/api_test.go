@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/freshet/freshet/internal/protocol/kafka"
 )
@@ -98,6 +99,16 @@ func TestApiVersions(t *testing.T) {
 		r := n.raw(t)
 		r.send(unknown.version, unknown.req)
 		r.expectClosed()
+	}
+}
+
+// TestNewestVersionsAreThoseOfKafka42 holds the table against the release whose protocol is spoken.
+func TestNewestVersionsAreThoseOfKafka42(t *testing.T) {
+	release := kversion.V4_2_0()
+	for _, a := range kafka.APIs() {
+		if newest, ok := release.LookupMaxKeyVersion(a.Key); !ok || a.Max != newest {
+			t.Errorf("%s: up to v%d, Kafka 4.2 has v%d (%v)", a.Name, a.Max, newest, ok)
+		}
 	}
 }
 
