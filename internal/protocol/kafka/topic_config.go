@@ -130,5 +130,26 @@ func configure(config stream.Config, labels map[string]string, settings []settin
 			t.apply(&config, v)
 		}
 	}
+	if err := checkTogether(changed); err != nil {
+		return config, labels, err
+	}
 	return config, changed, nil
+}
+
+// checkTogether refuses settings that are good alone and contradict each other.
+func checkTogether(labels map[string]string) error {
+	const least, most = "min.compaction.lag.ms", "max.compaction.lag.ms"
+	low, high := settingOr(labels, least), settingOr(labels, most)
+	if number(low) > number(high) {
+		return refuse(kerr.InvalidConfig, "conflict between topic config setting %s (%s) > %s (%s)", least, low, most, high)
+	}
+	return nil
+}
+
+// settingOr returns what labels say of a stored setting, or its default.
+func settingOr(labels map[string]string, key string) string {
+	if v, ok := labels[label(key)]; ok {
+		return v
+	}
+	return topicSetting(key).Default
 }

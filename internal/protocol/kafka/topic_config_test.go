@@ -94,6 +94,24 @@ func TestBadSettingsAreRefused(t *testing.T) {
 	}
 }
 
+func TestSettingsThatContradictEachOtherAreRefused(t *testing.T) {
+	low, high := "2000", "1000"
+	least, most := setting{"min.compaction.lag.ms", &low}, setting{"max.compaction.lag.ms", &high}
+	if _, _, err := configure(stream.Config{}, nil, []setting{least, most}); code(err) != kerr.InvalidConfig.Code {
+		t.Errorf("both at once: %v", err)
+	}
+	_, labels, err := configure(stream.Config{}, nil, []setting{least})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = configure(stream.Config{}, labels, []setting{most}); code(err) != kerr.InvalidConfig.Code {
+		t.Errorf("one after the other: %v", err)
+	}
+	if _, _, err = configure(stream.Config{}, labels, []setting{{"min.compaction.lag.ms", nil}, most}); err != nil {
+		t.Errorf("one in place of the other: %v", err)
+	}
+}
+
 // TestSettingOfAnotherProtocol shows that what the log enforces is what is reported, whatever label is left.
 func TestSettingOfAnotherProtocolIsReported(t *testing.T) {
 	hour := "3600000"
