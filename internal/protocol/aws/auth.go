@@ -44,10 +44,14 @@ func (x *exchange) authenticate() *Error {
 	if !auth.Verify {
 		return nil
 	}
+	now := x.door.config.Clock.Now()
 	if !known {
+		if err := signature.Admit(now); err != nil {
+			return x.authError(err)
+		}
 		return x.unknownKey()
 	}
-	if err := signature.Verify(x.r, key.Secret, x.wire, x.door.config.Clock.Now()); err != nil {
+	if err := signature.Verify(x.r, key.Secret, x.wire, now); err != nil {
 		return x.authError(err)
 	}
 	return nil

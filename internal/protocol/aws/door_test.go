@@ -550,4 +550,11 @@ func TestUnknownKeysAreRefused(t *testing.T) {
 	if status, body, _ := do(f, r); status != 400 || body != `{"__type":"UnrecognizedClientException","message":"The security token included in the request is invalid."}` {
 		t.Errorf("%d %s", status, body)
 	}
+	// An old request is told so first, as AWS does: who signed it is not looked up any more.
+	r.Header.Set("X-Amz-Date", "20261121T080000Z")
+	want := `{"__type":"InvalidSignatureException","message":"Signature expired: 20261121T080000Z is now earlier than 20261121T081500Z (20261121T083000Z - 15 min.)"}`
+	r.Body = io.NopCloser(strings.NewReader(`{"StreamName":"s"}`))
+	if status, body, _ := do(f, r); status != 400 || body != want {
+		t.Errorf("an old request: %d %s", status, body)
+	}
 }

@@ -25,13 +25,22 @@ const authority = ":authority"
 // UnsignedPayload is the payload hash of requests whose body is not signed.
 const UnsignedPayload = "UNSIGNED-PAYLOAD"
 
-// Verify checks the signature against the secret, the body's bytes as they were sent, and the present time. It returns a *Fault, or nil.
-func (s *Signature) Verify(r *http.Request, secret string, body []byte, now time.Time) error {
+// Admit checks what needs no secret, and what AWS looks at before it asks whose key it is: the time, and that the host is signed. It returns a
+// *Fault, or nil.
+func (s *Signature) Admit(now time.Time) error {
 	if err := s.checkTime(now.UTC()); err != nil {
 		return err
 	}
 	if !slices.Contains(s.SignedHeaders, "host") && !slices.Contains(s.SignedHeaders, authority) {
 		return &Fault{Invalid, "'Host' must be a 'SignedHeader' in the AWS Authorization."}
+	}
+	return nil
+}
+
+// Verify checks the signature against the secret, the body's bytes as they were sent, and the present time. It returns a *Fault, or nil.
+func (s *Signature) Verify(r *http.Request, secret string, body []byte, now time.Time) error {
+	if err := s.Admit(now); err != nil {
+		return err
 	}
 	canonical := s.canonicalRequest(r, body)
 	hash := sha256.Sum256([]byte(canonical))
