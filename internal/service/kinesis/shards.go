@@ -83,6 +83,13 @@ func (s *Service) filter(call *aws.Call, v view, want *shardListing, f *api.Shar
 		return nil
 	}
 	want.filter = *f.Type
+	timed := want.filter == api.ShardFilterTypeAtTimestamp || want.filter == api.ShardFilterTypeFromTimestamp
+	switch {
+	case f.ShardId != nil && want.filter != api.ShardFilterTypeAfterShardId:
+		return invalidArgument("ShardId cannot be provided in a ShardFilter of type %s.", want.filter)
+	case f.Timestamp != nil && !timed:
+		return invalidArgument("Timestamp cannot be provided in a ShardFilter of type %s.", want.filter)
+	}
 	now := s.now()
 	horizon := v.Created
 	if r := v.retention(); r >= 0 && now.Add(-r).After(horizon) {

@@ -305,6 +305,11 @@ func TestListShardsFilters(t *testing.T) {
 	}
 	refused(r, r.listShards, &api.ListShardsInput{StreamName: new("s"), ShardFilter: &api.ShardFilter{Type: new(api.ShardFilterTypeAtTimestamp)}}, "InvalidArgumentException: Timestamp must*")
 	refused(r, r.listShards, &api.ListShardsInput{StreamName: new("s"), ShardFilter: &api.ShardFilter{Type: new(api.ShardFilterTypeAfterShardId)}}, "InvalidArgumentException: ShardId must*")
+	for kind, member := range map[api.ShardFilterType]string{api.ShardFilterTypeAtLatest: "ShardId", api.ShardFilterTypeAfterShardId: "Timestamp"} {
+		all := &api.ShardFilter{Type: &kind, ShardId: new(shardID(0)), Timestamp: at(0)}
+		refused(r, r.listShards, &api.ListShardsInput{StreamName: new("s"), ShardFilter: all},
+			fmt.Sprintf("InvalidArgumentException: %s cannot be provided in a ShardFilter of type %s.", member, kind))
+	}
 	refused(r, r.listShards, &api.ListShardsInput{StreamName: new("s"), StreamCreationTimestamp: at(time.Hour)}, "ResourceNotFoundException: Stream s*")
 }
 
