@@ -56,6 +56,9 @@ func (s *Service) locate(ctx context.Context, call *aws.Call, v view, sh *shard,
 		return 0, invalidArgument("Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or "+
 			"(2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified %s and %s", p.kind, found)
 	}
+	if p.time != nil && p.kind != api.ShardIteratorTypeAtTimestamp {
+		return 0, invalidArgument("Timestamp can only be specified for iterator of type AT_TIMESTAMP. Request specified %s and also a Timestamp.", p.kind)
+	}
 	switch p.kind {
 	case api.ShardIteratorTypeAtTimestamp:
 		return s.locateTime(ctx, v, sh, p.time)

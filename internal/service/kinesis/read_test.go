@@ -128,6 +128,10 @@ func TestGetShardIteratorRefuses(t *testing.T) {
 	late.Timestamp = new(rigStart.Add(time.Second))
 	refused(r, r.getShardIterator, late, fmt.Sprintf("InvalidArgumentException: The timestampInMillis parameter cannot be greater than the "+
 		"currentTimestampInMillis. timestampInMillis: %d, currentTimestampInMillis: %d", rigStart.UnixMilli()+1000, rigStart.UnixMilli()))
+	timed := in("0", latest, "")
+	timed.Timestamp = new(rigStart)
+	refused(r, r.getShardIterator, timed, "InvalidArgumentException: Timestamp can only be specified for iterator of type AT_TIMESTAMP. "+
+		"Request specified LATEST and also a Timestamp.")
 	missing := in("0", latest, "")
 	missing.StreamName = new("none")
 	refused(r, r.getShardIterator, missing, "ResourceNotFoundException: Shard shardId-000000000000 in stream none under account 000000000000 does not exist")
