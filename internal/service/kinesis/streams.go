@@ -27,7 +27,7 @@ func (s *Service) createStream(ctx context.Context, call *aws.Call, in *api.Crea
 	if err := name.Check(); err != nil {
 		return nil, invalidArgument("StreamName %s cannot name a stream: %s.", name, err)
 	}
-	born, shards, err := newborn(in)
+	born, shards, err := newborn(call, in)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (s *Service) createStream(ctx context.Context, call *aws.Call, in *api.Crea
 }
 
 // newborn returns the settings and the number of shards that a CreateStream asks for.
-func newborn(in *api.CreateStreamInput) (settings, int32, error) {
+func newborn(call *aws.Call, in *api.CreateStreamInput) (settings, int32, error) {
 	born := defaultSettings()
 	switch {
 	case in.StreamModeDetails != nil:
@@ -79,7 +79,7 @@ func newborn(in *api.CreateStreamInput) (settings, int32, error) {
 	case !onDemand && born.Distribution == api.RecordDistributionStrategyAuto:
 		return born, 0, invalidArgument("RecordDistributionStrategy AUTO can only be given for a stream in ON_DEMAND mode.")
 	}
-	return born, shards, checkTags("stream "+*in.StreamName, nil, in.Tags)
+	return born, shards, checkTags("stream "+*in.StreamName+" under account "+call.Account, nil, in.Tags)
 }
 
 // usage counts what DescribeLimits shows.

@@ -31,7 +31,7 @@ func TestCreateStream(t *testing.T) {
 		"no count":         {api.CreateStreamInput{StreamModeDetails: provisioned}, "ValidationException: ShardCount must*"},
 		"warm":             {api.CreateStreamInput{ShardCount: new(int32(1)), WarmThroughputMiBps: new(int32(5))}, "InvalidArgumentException: WarmThroughputMiBps*"},
 		"auto":             {api.CreateStreamInput{ShardCount: new(int32(1)), RecordDistributionStrategy: auto}, "InvalidArgumentException: RecordDistributionStrategy*"},
-		"tags":             {api.CreateStreamInput{Tags: map[string]string{"aws:x": "y"}}, "InvalidArgumentException: Failed to add tags*"},
+		"tags":             {api.CreateStreamInput{Tags: map[string]string{"aws:x": "y"}}, "InvalidArgumentException: Failed to add tags to stream s under account 000000000000 because*"},
 		"limit": {api.CreateStreamInput{ShardCount: new(int32(20001))}, "LimitExceededException: This request would exceed the shard limit for the account 000000000000 in us-east-1. " +
 			"Current shard count for the account: 0. Limit: 20000. Number of additional shards that would have resulted from this request: 20001. Refer to the AWS Service Limits page*"},
 	} {
