@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/freshet/freshet/internal/protocol/aws"
 	api "github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
@@ -34,9 +35,26 @@ func invalidArgument(format string, args ...any) error {
 	return aws.Errorf(api.ErrInvalidArgument, format, args...)
 }
 
-// validation is what AWS's own check of constraints would say of one member.
-func validation(value, path, rule string) error {
-	return aws.Errorf(api.ErrValidation, "1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: %s", value, path, rule)
+// tooLarge is what AWS's own check of constraints would say of a blob of size bytes at path.
+func tooLarge(size int, path string, limit int) error {
+	return aws.Errorf(api.ErrValidation, "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=%d cap=%d]' at '%s' failed to satisfy constraint: "+
+		"Member must have length less than or equal to %d", size, size, path, limit)
+}
+
+// maxFaults is how many faults one message lists, here as in package constraint.
+const maxFaults = 10
+
+// absent is what AWS's own check of constraints would say of required members that are not there.
+func absent(paths []string) error {
+	faults := make([]string, 0, maxFaults)
+	for _, path := range paths[:min(len(paths), maxFaults)] {
+		faults = append(faults, "Value null at '"+path+"' failed to satisfy constraint: Member must not be null")
+	}
+	plural := "s"
+	if len(faults) == 1 {
+		plural = ""
+	}
+	return aws.Errorf(api.ErrValidation, "%d validation error%s detected: %s", len(faults), plural, strings.Join(faults, "; "))
 }
 
 // dryRun answers a request with DryRun that would have succeeded.

@@ -28,7 +28,8 @@ func (s *Service) putRecord(ctx context.Context, call *aws.Call, in *api.PutReco
 	if err != nil {
 		return nil, err
 	}
-	if n := in.SequenceNumberForOrdering; n != nil {
+	// Producers begin with 0, before they have a number.
+	if n := in.SequenceNumberForOrdering; n != nil && *n != "0" {
 		// The log orders by arrival: a record put after the numbered one was answered gets a larger number anyway.
 		if q, err := parseSequence(*n); err != nil || q.index != closedIndex && q.arrived > s.now().Unix() {
 			return nil, invalidArgument("ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under account %s is invalid.",
@@ -155,16 +156,21 @@ func (s *Service) release(p *putScratch) {
 func (p *putScratch) route(v view, entries []api.PutRecordsRequestEntry, at func(int) string) error {
 	p.placed = p.placed[:0]
 	auto := v.settings.Distribution == api.RecordDistributionStrategyAuto
+	if !auto {
+		if err := checkKeys(entries, at); err != nil {
+			return err
+		}
+	}
 	limit, total := maxRecordBytes(v), 0
 	for i := range entries {
 		e := &entries[i]
-		if e.PartitionKey == nil && !auto {
-			return validation("null", at(i)+"partitionKey", "Member must not be null")
-		}
-		size := len(e.Data) + len(value(e.PartitionKey, ""))
-		if total += size; size > limit {
-			return validation(fmt.Sprintf("java.nio.HeapByteBuffer[pos=0 lim=%d cap=%d]", len(e.Data), len(e.Data)), at(i)+"data",
-				fmt.Sprintf("Member must have length less than or equal to %d", limit-len(value(e.PartitionKey, ""))))
+		key := len(value(e.PartitionKey, ""))
+		total += len(e.Data) + key
+		switch {
+		case len(e.Data) > limit:
+			return tooLarge(len(e.Data), at(i)+"data", limit)
+		case len(e.Data)+key > limit:
+			return tooLarge(len(e.Data), at(i)+"data", limit-key)
 		}
 		place, err := p.place(v, e, auto)
 		if err != nil {
@@ -176,6 +182,20 @@ func (p *putScratch) route(v view, entries []api.PutRecordsRequestEntry, at func
 		return invalidArgument("Records size exceeds 10 MB limit")
 	}
 	return nil
+}
+
+// checkKeys demands partition keys: the model does not, since records that AUTO distributes need none.
+func checkKeys(entries []api.PutRecordsRequestEntry, at func(int) string) error {
+	var missing []string
+	for i := range entries {
+		if entries[i].PartitionKey == nil {
+			missing = append(missing, at(i)+"partitionKey")
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return absent(missing)
 }
 
 func (p *putScratch) place(v view, e *api.PutRecordsRequestEntry, auto bool) (*shard, error) {

@@ -383,7 +383,7 @@ func TestPutRefuses(t *testing.T) {
 		},
 		{
 			func(in *api.PutRecordInput) { in.PartitionKey = nil },
-			"ValidationException: 1 validation error detected: Value 'null' at 'partitionKey' failed to satisfy constraint: Member must not be null",
+			"ValidationException: 1 validation error detected: Value null at 'partitionKey' failed to satisfy constraint: Member must not be null",
 		},
 		{
 			func(in *api.PutRecordInput) { in.ExplicitHashKey = new("340282366920938463463374607431768211456") },
@@ -398,11 +398,20 @@ func TestPutRefuses(t *testing.T) {
 			"ValidationException: 1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048576 cap=1048576]' at 'data' failed to satisfy constraint: " +
 				"Member must have length less than or equal to 1048575",
 		},
+		{
+			func(in *api.PutRecordInput) { in.Data = make([]byte, 1<<20+1) },
+			"ValidationException: 1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim=1048577 cap=1048577]' at 'data' failed to satisfy constraint: " +
+				"Member must have length less than or equal to 1048576",
+		},
 		{func(in *api.PutRecordInput) { in.DryRun = new(true) }, "DryRunOperationException: *"},
 	} {
 		refused(r, r.putRecord, put(test.change), test.want)
 	}
+	must(r, r.putRecord, put(func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = new("0") }))
 	must(r, r.putRecord, put(func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = r.put("s", "k", "v").SequenceNumber }))
+	keyless := &api.PutRecordsInput{StreamName: new("s"), Records: []api.PutRecordsRequestEntry{{Data: []byte{}}, {Data: []byte{}, PartitionKey: new("k")}, {Data: []byte{}}}}
+	refused(r, r.putRecords, keyless, "ValidationException: 2 validation errors detected: Value null at 'records.1.member.partitionKey' failed to satisfy constraint: "+
+		"Member must not be null; Value null at 'records.3.member.partitionKey' failed to satisfy constraint: Member must not be null")
 	big := &api.PutRecordsInput{StreamName: new("s")}
 	for range 11 {
 		big.Records = append(big.Records, api.PutRecordsRequestEntry{PartitionKey: new("k"), Data: make([]byte, 1<<20-1)})
