@@ -87,7 +87,7 @@ func (d *cborDecoder) key() ([]byte, error) {
 // value reads the item into field, which stays absent when the item is null.
 func (d *cborDecoder) value(h cborHead, s *shape.Shape, field reflect.Value, depth int) error {
 	switch {
-	case h.major == cborSimple && (h.info == cborNull || h.info == cborUndef):
+	case h.isNull():
 		return nil
 	case h.major == cborText && s.Kind == shape.String:
 		b, err := d.bytes(h)
@@ -161,6 +161,7 @@ func (d *cborDecoder) setTime(h cborHead, field reflect.Value) {
 	target(field).Set(reflect.ValueOf(t))
 }
 
+// mapping reads the entries of s; one whose value is null is absent, like a member.
 func (d *cborDecoder) mapping(h cborHead, s *shape.Shape, field reflect.Value, depth int) error {
 	field.Set(reflect.MakeMap(field.Type()))
 	element := field.Type().Elem()
@@ -170,7 +171,7 @@ func (d *cborDecoder) mapping(h cborHead, s *shape.Shape, field reflect.Value, d
 			return err
 		}
 		h, err := d.head()
-		if err != nil {
+		if err != nil || h.isNull() {
 			return err
 		}
 		v := reflect.New(element).Elem()

@@ -230,6 +230,10 @@ func half(bits uint16) float64 {
 	return f
 }
 
+func (h cborHead) isNull() bool {
+	return h.major == cborSimple && (h.info == cborNull || h.info == cborUndef)
+}
+
 // isNumber tells integers and floats from the other simple values.
 func (h cborHead) isNumber() bool {
 	return h.major == cborUnsigned || h.major == cborNegative || h.major == cborSimple && cborHalf <= h.info && h.info <= 27

@@ -208,10 +208,14 @@ func (d *jsonDecoder) value(s *shape.Shape, field reflect.Value, depth int) erro
 	return mismatch(t, s)
 }
 
+// mapping reads the entries of s; one whose value is null is absent, like a member.
 func (d *jsonDecoder) mapping(s *shape.Shape, field reflect.Value, depth int) error {
 	field.Set(reflect.MakeMap(field.Type()))
 	element := field.Type().Elem()
 	return d.object(depth, func(key []byte) error {
+		if t, err := d.found(); err != nil || t == tokenNull {
+			return err
+		}
 		v := reflect.New(element).Elem()
 		if err := d.value(s.ElementShape, v, depth+1); err != nil {
 			return err

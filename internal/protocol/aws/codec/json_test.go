@@ -39,6 +39,19 @@ func TestDecodeJSONReadsEveryKind(t *testing.T) {
 	}
 }
 
+// A tag that is null would otherwise be stored as one without a value.
+func TestDecodeDropsMapEntriesThatAreNull(t *testing.T) {
+	want := map[string]string{"b": ""}
+	in, err := decodeJSON[kinesis.CreateStreamInput](t, "CreateStreamInput", `{"Tags":{"a":null,"b":"","c":null}}`)
+	if err != nil || !reflect.DeepEqual(in.Tags, want) {
+		t.Errorf("JSON: %v, %v", in.Tags, err)
+	}
+	in, err = decodeCBOR[kinesis.CreateStreamInput](Milliseconds, "CreateStreamInput", []byte("\xa1\x64Tags\xbf\x61a\xf6\x61b\x60\x61c\xf7\xff"))
+	if err != nil || !reflect.DeepEqual(in.Tags, want) {
+		t.Errorf("CBOR: %v, %v", in.Tags, err)
+	}
+}
+
 func TestDecodeReplacesWhatIsNoUTF8(t *testing.T) {
 	in, err := decodeJSON[kinesis.PutRecordInput](t, "PutRecordInput", "{\"PartitionKey\":\"a\xff\xfeb\"}")
 	if err != nil || *in.PartitionKey != "a\ufffd\ufffdb" {
