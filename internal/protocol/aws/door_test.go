@@ -206,6 +206,7 @@ func TestRequestsAreCheckedInAWSsOrder(t *testing.T) {
 			"unknown target", request("", "{}", set("X-Amz-Target", "Other_1.Op")), 400,
 			`{"__type":"UnknownOperationException","message":"This endpoint does not serve the API of the target Other_1."}`,
 		},
+		{"neither service nor operation", request("", "{}", unset("Authorization", "X-Amz-Target")), 400, `{"__type":"UnknownOperationException"}`},
 		{
 			"two signatures", request("CreateStream", "{}", func(r *http.Request) { r.URL.RawQuery = "X-Amz-Algorithm=x" }), 400,
 			`{"__type":"InvalidSignatureException","message":"Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."}`,

@@ -298,7 +298,7 @@ func (x *exchange) unknownOperation() *Error {
 	switch {
 	case x.service == nil && x.target != "":
 		e.Message = "This endpoint does not serve the API of the target " + x.target + "."
-	case x.service == nil:
+	case x.service == nil && x.signedFor != "":
 		e.Message = "This endpoint does not serve the API of " + x.signedFor + "."
 	}
 	return e
