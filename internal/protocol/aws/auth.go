@@ -51,6 +51,9 @@ func (x *exchange) authenticate() *Error {
 		}
 		return x.unknownKey()
 	}
+	if own := x.service.Model.Info.SigningName; signature.Service != own {
+		return x.authError(&sigv4.Fault{Kind: sigv4.Invalid, Text: "Credential should be scoped to correct service: '" + own + "'."})
+	}
 	if err := signature.Verify(x.r, key.Secret, x.wire, now); err != nil {
 		return x.authError(err)
 	}

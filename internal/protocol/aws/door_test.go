@@ -508,12 +508,17 @@ func TestLedgerCheckFindsWhatIsMissing(t *testing.T) {
 // sign signs r as the Go SDK does.
 func sign(t testing.TB, r *http.Request, body []byte) {
 	t.Helper()
+	signFor(t, r, body, "kinesis")
+}
+
+func signFor(t testing.TB, r *http.Request, body []byte, service string) {
+	t.Helper()
 	hash := sha256.Sum256(body)
 	for _, name := range []string{"Authorization", "X-Amz-Date"} {
 		r.Header.Del(name)
 	}
 	c := sdk.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}
-	if err := v4.NewSigner().SignHTTP(context.Background(), c, r, hex.EncodeToString(hash[:]), "kinesis", "eu-west-1", fixedNow); err != nil {
+	if err := v4.NewSigner().SignHTTP(context.Background(), c, r, hex.EncodeToString(hash[:]), service, "eu-west-1", fixedNow); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -541,6 +546,20 @@ func TestCompressedBodiesAreSignedAsSent(t *testing.T) {
 	}
 	if status, answer := call([]byte("no gzip")); status != 400 || !strings.Contains(answer, "SerializationException") {
 		t.Errorf("not compressed: %d %s", status, answer)
+	}
+}
+
+// A signature is good for the service it was made for, not for another that a changed target names.
+func TestSignaturesForAnotherServiceAreRefused(t *testing.T) {
+	f := testDoor(t, func(c *Config) { c.Auth = Auth{Verify: true, Keys: map[string]Key{"AKID": {Secret: "secret"}}} })
+	const body = `{"StreamName":"s"}`
+	for service, want := range map[string]int{"kinesis": 200, "dynamodb": 400} {
+		r := request("CreateStream", body, nil)
+		signFor(t, r, []byte(body), service)
+		status, answer, _ := do(f, r)
+		if status != want || want == 400 && answer != `{"__type":"InvalidSignatureException","message":"Credential should be scoped to correct service: 'kinesis'."}` {
+			t.Errorf("%s: %d %s", service, status, answer)
+		}
 	}
 }
 
