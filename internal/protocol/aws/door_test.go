@@ -85,6 +85,8 @@ func subscribe(_ context.Context, _ *Call, in *kinesis.SubscribeToShardInput) (R
 		switch *in.ShardId {
 		case "taken":
 			return Errorf(kinesis.ErrResourceInUse, "Another subscription took over.")
+		case "broken":
+			return errors.New("secret detail")
 		case "open":
 			<-ctx.Done()
 			return ctx.Err()

@@ -205,11 +205,21 @@ func (x *exchange) stream(in any) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	e := x.toError(err)
+	e := x.inModel(x.toError(err))
 	x.code = e.Code
 	if err := sink.fail(e); err != nil {
 		x.door.config.Log.Debug("aws stream not taken", x.logAttributes("error", err)...)
 	}
+}
+
+// inModel returns an error that ends a stream under a name which the model declares: clients turn exception frames into the types of their model,
+// and what the front door itself says of its faults, InternalFailure, is none of them.
+func (x *exchange) inModel(e *Error) *Error {
+	const fault = "InternalFailureException"
+	if m := x.service.Model; m.Exception(e.Code) == nil && m.Exception(fault) != nil {
+		return &Error{Code: fault, Message: e.Message}
+	}
+	return e
 }
 
 // finish releases what the request held, turns a panic into an answer, and reports the request.

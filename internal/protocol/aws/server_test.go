@@ -175,7 +175,7 @@ func TestEventStreamsEndAsTheirHandlerSays(t *testing.T) {
 	if _, err := subscription(t, c, "missing"); err == nil || !strings.Contains(err.Error(), "ResourceNotFoundException: no shard") {
 		t.Errorf("refused: %v", err)
 	}
-	for shard, taken := range map[string]bool{"ends": false, "taken": true} {
+	for _, shard := range []string{"ends", "taken", "broken"} {
 		stream, err := subscription(t, c, shard)
 		if err != nil {
 			t.Fatal(err)
@@ -184,8 +184,9 @@ func TestEventStreamsEndAsTheirHandlerSays(t *testing.T) {
 		for range stream.Events() {
 			events++
 		}
-		_, inUse := errors.AsType[*types.ResourceInUseException](stream.Err())
-		if events != 2 || inUse != taken || !taken && stream.Err() != nil {
+		_, taken := errors.AsType[*types.ResourceInUseException](stream.Err())
+		_, broken := errors.AsType[*types.InternalFailureException](stream.Err())
+		if events != 2 || taken != (shard == "taken") || broken != (shard == "broken") || (stream.Err() == nil) != (shard == "ends") {
 			t.Errorf("%s: %d events, %v", shard, events, stream.Err())
 		}
 		stream.Close()
