@@ -33,6 +33,7 @@ type page struct {
 	maxBytes   int // of data and partition keys; a first record may be larger
 	bytes      int
 	full       bool
+	keyless    bool  // records may have no partition key: see fill
 	waiting    int64 // timestamp of the record that did not fit, milliseconds since 1970
 
 	arena   []byte // its capacity is where the next values go
@@ -62,8 +63,10 @@ func (s *Service) releasePage(p *page) {
 }
 
 // fill reads from the log until the page is full or the shard's stable end is reached. It returns how far the reader then is behind that
-// end in milliseconds, 0 if it is there. A position that retention has overtaken moves up to the first record that is left.
+// end in milliseconds, 0 if it is there. A position that retention has overtaken moves up to the first record that is left. Where AUTO
+// distributes records, producers need no partition keys and readers expect that some have none.
 func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err error) {
+	p.keyless = v.settings.Distribution == api.RecordDistributionStrategyAuto
 	for {
 		chunk, err := s.log.Read(ctx, v.Shard(p.shard.index), p.next, p.step())
 		end := chunk.Bounds.LastStable
@@ -189,7 +192,9 @@ func (p *page) add(r *batch.Record) bool {
 	p.next = stream.Offset(r.Offset) + 1
 	p.text = p.shard.at(p.next, r.Timestamp/1000).append(p.text)
 	number := len(p.text)
-	p.text = appendPartitionKey(p.text, r.Key)
+	if r.Key != nil || !p.keyless {
+		p.text = appendPartitionKey(p.text, r.Key)
+	}
 	p.records = append(p.records, pageRecord{data: p.keep(r.Value), number: number, key: len(p.text), arrived: max(r.Timestamp, 0)})
 	return true
 }
@@ -209,7 +214,9 @@ func (p *page) answer() []api.Record {
 			SequenceNumber:              &kept[i].number,
 			ApproximateArrivalTimestamp: &kept[i].arrived,
 			Data:                        r.data,
-			PartitionKey:                &kept[i].key,
+		}
+		if kept[i].key != "" { // a key is never shown as nothing
+			records[i].PartitionKey = &kept[i].key
 		}
 		from = r.key
 	}

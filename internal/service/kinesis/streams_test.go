@@ -371,6 +371,16 @@ func TestAutoDistribution(t *testing.T) {
 	if len(shards) != 4 {
 		t.Errorf("four records are in %d shards", len(shards))
 	}
+	r.put("s", "k", "w")
+	keys := map[string]string{}
+	for i := range int32(4) {
+		for _, record := range r.get(r.iterator("s", i, api.ShardIteratorTypeTrimHorizon, "")).Records {
+			keys[string(record.Data)] = value(record.PartitionKey, "absent")
+		}
+	}
+	if keys["v"] != "absent" || keys["w"] != "k" {
+		t.Errorf("keys by data: %v", keys)
+	}
 }
 
 // What a service handed out, its successor on the same data honours; and it removes what deleted streams left.
