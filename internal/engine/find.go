@@ -203,8 +203,12 @@ func (e *Engine) EpochEnd(_ context.Context, id stream.Shard, epoch int32) (int3
 	}
 	i := sort.Search(len(s.epochs), func(i int) bool { return s.epochs[i].epoch > epoch })
 	switch {
-	case i == 0:
+	case epoch < 0:
 		return -1, -1, nil
+	case i == 0 && len(s.epochs) > 0:
+		return epoch, s.epochs[0].start, nil
+	case i == 0:
+		return epoch, s.end, nil
 	case i < len(s.epochs):
 		return s.epochs[i-1].epoch, s.epochs[i].start, nil
 	}

@@ -125,15 +125,16 @@ func TestFetchErrors(t *testing.T) {
 		change  func(*kmsg.FetchRequestTopic, *kmsg.FetchRequestTopicPartition)
 		want    string
 	}{
-		"before the start":   {13, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = 0 }, "0:OFFSET_OUT_OF_RANGE"},
-		"behind the end":     {13, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = 3 }, "0:OFFSET_OUT_OF_RANGE"},
-		"at the end":         {13, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = 2 }, "0:[]"},
-		"unknown id":         {13, func(t *kmsg.FetchRequestTopic, _ *kmsg.FetchRequestTopicPartition) { t.TopicID[0] ^= 1 }, "0:UNKNOWN_TOPIC_ID"},
-		"unknown name":       {12, func(t *kmsg.FetchRequestTopic, _ *kmsg.FetchRequestTopicPartition) { t.Topic = "x" }, "0:UNKNOWN_TOPIC_OR_PARTITION"},
-		"unknown partition":  {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.Partition = -1 }, "-1:UNKNOWN_TOPIC_OR_PARTITION"},
-		"epoch of the past":  {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 0 }, "0:FENCED_LEADER_EPOCH"},
-		"epoch of now":       {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 1 }, "0:[1]"},
-		"epoch of the times": {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 9 }, "0:UNKNOWN_LEADER_EPOCH"},
+		"before the start":    {13, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = 0 }, "0:OFFSET_OUT_OF_RANGE"},
+		"behind the end":      {13, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = 3 }, "0:OFFSET_OUT_OF_RANGE"},
+		"at the end":          {13, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = 2 }, "0:[]"},
+		"unknown id":          {13, func(t *kmsg.FetchRequestTopic, _ *kmsg.FetchRequestTopicPartition) { t.TopicID[0] ^= 1 }, "0:UNKNOWN_TOPIC_ID"},
+		"unknown name":        {12, func(t *kmsg.FetchRequestTopic, _ *kmsg.FetchRequestTopicPartition) { t.Topic = "x" }, "0:UNKNOWN_TOPIC_OR_PARTITION"},
+		"unknown partition":   {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.Partition = -1 }, "-1:UNKNOWN_TOPIC_OR_PARTITION"},
+		"epoch of the past":   {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 0 }, "0:FENCED_LEADER_EPOCH"},
+		"epoch of now":        {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 1 }, "0:[1]"},
+		"last record's epoch": {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.LastFetchedEpoch = 9 }, "0:OFFSET_OUT_OF_RANGE"},
+		"epoch of the times":  {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 9 }, "0:UNKNOWN_LEADER_EPOCH"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if st, err := n.log.Bounds(t.Context(), st.Shard(0)); err != nil || st.Epoch == 0 {

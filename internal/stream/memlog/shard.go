@@ -163,7 +163,10 @@ func (l *Log) EpochEnd(_ context.Context, address stream.Shard, asked int32) (in
 		}
 		end = e.start
 	}
-	return -1, -1, nil
+	if asked < 0 {
+		return -1, -1, nil
+	}
+	return asked, end, nil
 }
 
 // Trim implements stream.Log.

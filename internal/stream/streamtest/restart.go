@@ -46,6 +46,12 @@ var restartCases = []testCase{
 			h.must(err)
 			h.equal("ending", ending{epoch, end}, e)
 		}
+		last := endings[len(endings)-1]
+		_, err := h.log.Trim(h.Context(), s.Shard(0), last.end)
+		h.must(err)
+		epoch, end, err := h.log.EpochEnd(h.Context(), s.Shard(0), last.epoch)
+		h.must(err)
+		h.equal("ending of an epoch that was trimmed", ending{epoch, end}, last)
 	}},
 	{"what was deleted stays deleted", func(h *harness) {
 		if h.options.Crash == nil {
