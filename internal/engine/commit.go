@@ -163,9 +163,14 @@ func (e *Engine) publish(g *group) {
 
 	e.mu.Lock()
 	for _, c := range g.changes {
-		if d, ok := c.(*document); ok && e.ahead[d.key] == d {
+		d, ok := c.(*document)
+		if !ok {
+			continue
+		}
+		if e.ahead[d.key] == d {
 			delete(e.ahead, d.key)
 		}
+		e.watches.Changed(d.key.Kind, d.key.ID)
 	}
 	e.writing = nil
 	e.mu.Unlock()

@@ -113,6 +113,11 @@ func (s *store) Get(_ context.Context, key state.Key) (state.Document, error) {
 	return d.public(), nil
 }
 
+// Watch implements state.Store.
+func (s *store) Watch(ctx context.Context, kind string) <-chan string {
+	return s.engine().watches.Watch(ctx, kind)
+}
+
 // List implements state.Store.
 func (s *store) List(_ context.Context, kind, prefix string) ([]state.Document, error) {
 	e := s.engine()

@@ -28,6 +28,7 @@ import (
 
 	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/state"
+	"github.com/freshet/freshet/internal/state/watches"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -64,7 +65,8 @@ type Engine struct {
 	files       []*logFile  // by number
 	checkpoints []savedMark // oldest first
 
-	closed bool // guarded by view: nothing is answered any more
+	closed  bool // guarded by view: nothing is answered any more
+	watches watches.Set
 
 	index       indexCache
 	readAhead   readAhead
@@ -184,7 +186,10 @@ func (e *Engine) Close() error {
 	<-e.completed
 	e.halt.Do(func() { close(e.stop) })
 	e.ended.Wait()
-	e.closeWatches()
+	e.view.Lock()
+	e.closed = true
+	e.view.Unlock()
+	e.watches.Close()
 	var errs []error
 	e.mu.Lock()
 	failed := e.failed

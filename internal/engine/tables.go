@@ -18,19 +18,16 @@ type tables struct {
 	epoch        int32
 	producerIDs  int64 // all below are given out or reserved
 	maxProducers int
-
-	documentWatchers map[string][]*documentWatch
 }
 
 func newTables(maxProducers int) tables {
 	return tables{
-		streams:          map[stream.ID]*stream.Stream{},
-		names:            map[stream.Name]*stream.Stream{},
-		shards:           map[stream.Shard]*shard{},
-		documents:        map[string]map[string]*document{},
-		cursors:          map[string]map[stream.Shard]stream.Cursor{},
-		maxProducers:     maxProducers,
-		documentWatchers: map[string][]*documentWatch{},
+		streams:      map[stream.ID]*stream.Stream{},
+		names:        map[stream.Name]*stream.Stream{},
+		shards:       map[stream.Shard]*shard{},
+		documents:    map[string]map[string]*document{},
+		cursors:      map[string]map[stream.Shard]stream.Cursor{},
+		maxProducers: maxProducers,
 	}
 }
 
@@ -95,9 +92,6 @@ func (t *tables) putDocument(d *document) {
 		t.documents[d.key.Kind] = map[string]*document{d.key.ID: d}
 	default:
 		kind[d.key.ID] = d
-	}
-	for _, w := range t.documentWatchers[d.key.Kind] {
-		w.moved(d.key.ID)
 	}
 }
 

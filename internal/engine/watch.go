@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"slices"
 	"sync"
 
@@ -135,103 +134,5 @@ func (w *watcher) calmLocked() {
 	select {
 	case <-w.ready:
 	default:
-	}
-}
-
-// documentWatch collects the ids of changed documents of a kind for one receiver, each once.
-type documentWatch struct {
-	out    chan string
-	ready  chan struct{} // capacity 1
-	cancel context.CancelFunc
-	ended  chan struct{}
-
-	mu      sync.Mutex
-	order   []string
-	waiting map[string]bool
-}
-
-func (w *documentWatch) moved(id string) {
-	w.mu.Lock()
-	if !w.waiting[id] {
-		w.waiting[id] = true
-		w.order = append(w.order, id)
-	}
-	w.mu.Unlock()
-	select {
-	case w.ready <- struct{}{}:
-	default:
-	}
-}
-
-func (w *documentWatch) next() (id string, ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.order) == 0 {
-		return "", false
-	}
-	id = w.order[0]
-	w.order = w.order[1:]
-	delete(w.waiting, id)
-	return id, true
-}
-
-// run sends until ctx ends. An id is taken off before it is sent, so a change during the sending is sent again.
-func (w *documentWatch) run(ctx context.Context) {
-	defer close(w.ended)
-	defer close(w.out)
-	for {
-		id, ok := w.next()
-		if !ok {
-			select {
-			case <-w.ready:
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
-		select {
-		case w.out <- id:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// Watch implements state.Store. The engine's Close ends it too.
-func (s *store) Watch(ctx context.Context, kind string) <-chan string {
-	e := s.engine()
-	ctx, cancel := context.WithCancel(ctx)
-	w := &documentWatch{
-		out: make(chan string), ready: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{}), waiting: map[string]bool{},
-	}
-	e.view.Lock()
-	e.tables.documentWatchers[kind] = append(e.tables.documentWatchers[kind], w)
-	closed := e.closed
-	e.view.Unlock()
-	if closed {
-		cancel()
-	}
-	go func() {
-		defer cancel()
-		w.run(ctx)
-		e.view.Lock()
-		defer e.view.Unlock()
-		e.tables.documentWatchers[kind] = slices.DeleteFunc(e.tables.documentWatchers[kind], func(o *documentWatch) bool { return o == w })
-	}()
-	return w.out
-}
-
-// closeWatches ends all watches of documents and waits for them.
-func (e *Engine) closeWatches() {
-	e.view.Lock()
-	e.closed = true
-	var all []*documentWatch
-	for _, of := range e.tables.documentWatchers {
-		all = append(all, of...)
-	}
-	e.view.Unlock()
-	for _, w := range all {
-		w.cancel()
-		<-w.ended
 	}
 }

@@ -72,8 +72,8 @@ type Store interface {
 	Get(ctx context.Context, key Key) (Document, error)
 	// List returns the documents of a kind whose id begins with prefix, ordered by id.
 	List(ctx context.Context, kind, prefix string) ([]Document, error)
-	// Watch sends the id of each changed or deleted document of a kind until ctx ends, then closes the channel. A slow receiver sees each
-	// id at least once after its last change, not every change.
+	// Watch sends the id of each changed or deleted document of a kind until ctx ends or the store is closed, then closes the channel. A slow
+	// receiver sees each id at least once after its last change, not every change. Bodies keep it with package watches.
 	Watch(ctx context.Context, kind string) <-chan string
 
 	// Acquire takes the lease of name for owner until ttl from now, or renews it if owner holds it. ErrHeld while another owner's is unexpired.

@@ -42,7 +42,7 @@ func (v *supervisor) run(ctx context.Context) error {
 		select {
 		case name, open := <-changed:
 			if !open {
-				changed = nil // ctx has ended
+				changed = nil // ctx has ended, or the store has closed
 				break
 			}
 			v.notify(ctx, name)

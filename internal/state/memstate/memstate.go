@@ -14,19 +14,20 @@ import (
 
 	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/state"
+	"github.com/freshet/freshet/internal/state/watches"
 )
 
 var _ state.Store = (*Store)(nil)
 
 // Store keeps documents and leases in memory.
 type Store struct {
-	clock clock.Clock
+	clock   clock.Clock
+	watches watches.Set
 
 	mu        sync.Mutex // guards everything below
 	closed    bool
 	documents map[state.Key]state.Document
 	leases    map[string]state.Lease // also lost ones, for their epochs
-	watchers  map[*watcher]struct{}
 }
 
 // New returns an empty store on a clock, by which leases expire.
@@ -35,16 +36,21 @@ func New(c clock.Clock) *Store {
 		clock:     c,
 		documents: map[state.Key]state.Document{},
 		leases:    map[string]state.Lease{},
-		watchers:  map[*watcher]struct{}{},
 	}
 }
 
-// Close makes every later call fail with state.ErrClosed.
+// Close makes every later call fail with state.ErrClosed, and ends the watches.
 func (s *Store) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closed = true
+	s.mu.Unlock()
+	s.watches.Close()
 	return nil
+}
+
+// Watch implements state.Store.
+func (s *Store) Watch(ctx context.Context, kind string) <-chan string {
+	return s.watches.Watch(ctx, kind)
 }
 
 // Apply implements state.Store. Of two changes to one document the second sees the first.
@@ -89,11 +95,7 @@ func (s *Store) putLocked(key state.Key, d state.Document) {
 	} else {
 		s.documents[key] = d
 	}
-	for w := range s.watchers {
-		if w.kind == key.Kind {
-			w.changed(key.ID)
-		}
-	}
+	s.watches.Changed(key.Kind, key.ID)
 }
 
 // Get implements state.Store.

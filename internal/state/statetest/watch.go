@@ -48,18 +48,20 @@ var watchCases = []testCase{
 	{"the channel is closed when the context ends", func(h *harness) {
 		ctx, cancel := context.WithCancel(h.Context())
 		ids := h.store.Watch(ctx, "k")
+		h.apply(put("a", "x", state.Any))
 		cancel()
-		for {
-			select {
-			case _, open := <-ids:
-				if !open {
-					h.apply(put("a", "x", state.Any))
-					return
-				}
-			case <-time.Tick(patience):
-				h.Fatal("the channel is still open")
-			}
+		h.ends(ids)
+		h.apply(put("a", "x", state.Any))
+	}},
+	{"the channel is closed when the store is", func(h *harness) {
+		if h.options.Close == nil {
+			h.Skip("no Close")
 		}
+		before := h.store.Watch(h.Context(), "k")
+		h.apply(put("a", "x", state.Any))
+		h.options.Close(h, h.store)
+		h.ends(before)
+		h.ends(h.store.Watch(h.Context(), "k"))
 	}},
 }
 
@@ -76,6 +78,22 @@ func (h *harness) sends(ids <-chan string, want ...string) {
 			h.Fatalf("sent %q, want %q", id, want)
 		}
 		delete(missing, id)
+	}
+}
+
+// ends waits for the end of a watch, whatever it still sends.
+func (h *harness) ends(ids <-chan string) {
+	h.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case _, open := <-ids:
+			if !open {
+				return
+			}
+		case <-late:
+			h.Fatalf("the channel is still open after %s", patience)
+		}
 	}
 }
 
