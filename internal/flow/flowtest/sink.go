@@ -1,4 +1,7 @@
-// Package flowtest tests what flows write to: Run is the acceptance suite of a flow.Sink, Sink keeps batches in memory and fails on demand.
+// Package flowtest tests flows and what they write to: Run is the acceptance suite of a flow.Sink, Sink keeps batches in memory and fails on
+// demand, Killer ends the process at a chosen step.
+//
+// It refuses to judge: what must hold after a kill is the test's to say, with Once for one.
 package flowtest
 
 import (
