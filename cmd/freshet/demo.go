@@ -1,6 +1,6 @@
 package main
 
-import "github.com/freshet/freshet/internal/demo"
+import "github.com/freshet/freshet/cmd/freshet/demo"
 
 // demoCmd runs a node with real events flowing through it, and shows them.
 type demoCmd struct {

@@ -13,22 +13,16 @@ var rooms = []struct {
 }{
 	{"cmd/", []string{"internal/"}},
 	{"internal/app", []string{"internal/"}},
-	// The demo starts a whole node and looks at it from outside.
-	{"internal/demo", []string{"internal/"}},
 	// The agent is a client of any endpoint, ours or not.
 	{"internal/agent", nil},
-	{"internal/console", []string{"internal/protocol/aws", "internal/flow", "internal/process", "internal/lake", "internal/govern"}},
 	{"internal/engine", []string{"internal/vfs"}},
 	{"internal/backend/", []string{"internal/vfs"}},
 	{"internal/vfs", nil},
 	{"internal/protocol/kafka", nil},
 	{"internal/protocol/aws", []string{"internal/tlsca"}},
 	{"internal/tlsca", nil},
-	{"internal/service/", []string{"internal/protocol/aws", "internal/flow", "internal/process", "internal/lake", "internal/govern"}},
+	{"internal/service/", []string{"internal/protocol/aws", "internal/flow"}},
 	{"internal/flow", nil},
-	{"internal/process", []string{"internal/flow", "internal/lake", "internal/govern"}},
-	{"internal/lake", nil},
-	{"internal/govern", nil},
 	{"internal/lint", nil},
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -110,10 +111,25 @@ func TestForbiddenKnowsTheArrows(t *testing.T) {
 		{"internal/clock", "internal/stream", false},
 		{"internal/flow", "internal/app", false},
 		{"internal/agent", "internal/app", false},
-		{"internal/demo", "internal/app", true},
+		{"cmd/freshet", "cmd/freshet/demo", true},
+		{"cmd/freshet/demo", "internal/app", true},
+		{"internal/app", "cmd/freshet/demo", false},
 	} {
 		if reason := forbidden(row.from, row.to); (reason == "") != row.allowed {
 			t.Errorf("%s -> %s: %q, allowed should be %v", row.from, row.to, reason, row.allowed)
+		}
+	}
+}
+
+func TestEveryRoomHasPackages(t *testing.T) {
+	all := sources(t)
+	prefixes := slices.Clone(contracts)
+	for _, r := range rooms {
+		prefixes = append(prefixes, r.prefix)
+	}
+	for _, prefix := range prefixes {
+		if !slices.ContainsFunc(all, func(f file) bool { return within(f.dir, prefix) }) {
+			t.Errorf("no package is in %s: the list of arrows says what is true of the tree", prefix)
 		}
 	}
 }
@@ -125,7 +141,7 @@ var wallClock = map[string]bool{
 
 // mayReadWallClock are the directories where real time is the point, beside commands, tools, tests and acceptance suites.
 var mayReadWallClock = map[string]bool{
-	"internal/clock": true, "internal/app": true, "internal/demo": true,
+	"internal/clock": true, "internal/app": true,
 }
 
 func TestOnlyTheWiringReadsTheWallClock(t *testing.T) {
