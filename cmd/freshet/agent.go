@@ -37,6 +37,7 @@ type agentCmd struct {
 
 const ownEndpoint = "aws" // AWS's own, by region
 
+// Run sends until the terminal's context ends, and returns once what is on the way has been answered for.
 func (c *agentCmd) Run(t *terminal) error {
 	if c.Checkpoint == "" {
 		c.Checkpoint = "freshet-agent-" + c.Stream + ".checkpoint"

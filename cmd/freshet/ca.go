@@ -16,6 +16,7 @@ type caCmd struct {
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
+// Run prints where the certificate is, or the certificate, and may run beside a node.
 func (c *caCmd) Run(t *terminal) error {
 	authority, err := app.Config{Data: c.Data}.OpenAuthority(app.Deps{})
 	if err != nil {

@@ -60,6 +60,7 @@ type flaw struct {
 	Reason string `json:"reason"`
 }
 
+// Run prints the report, and returns errDamaged if there is damage in it.
 func (c *checkCmd) Run(t *terminal) error {
 	if err := c.existing(); err != nil {
 		return err

@@ -7,6 +7,7 @@ type demoCmd struct {
 	nodeSettings
 }
 
+// Run shows the demonstration until the terminal's context ends.
 func (c *demoCmd) Run(t *terminal) error {
 	if err := c.Validate(); err != nil {
 		return err

@@ -19,6 +19,7 @@ type dumpCmd struct {
 	JSON    bool   `name:"json" help:"Print one JSON object per line, keys and values of records in base64."`
 }
 
+// Run prints to the end or to the limit. What was printed before an error is printed.
 func (c *dumpCmd) Run(t *terminal) error {
 	if err := c.existing(); err != nil {
 		return err

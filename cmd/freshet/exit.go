@@ -23,6 +23,7 @@ const (
 // usageError is a command line that cannot be parsed.
 type usageError struct{ error }
 
+// Unwrap returns the parser's error.
 func (e *usageError) Unwrap() error { return e.error }
 
 // errDamaged ends a check that found damage, which has been printed.

@@ -51,6 +51,7 @@ type listed struct {
 	Modified *time.Time `json:"modified,omitempty"`
 }
 
+// Run lists in byte order of the keys, and may run beside a node.
 func (c *lsCmd) Run(t *terminal) error {
 	store, err := c.open()
 	if err != nil {
@@ -119,6 +120,7 @@ type catCmd struct {
 	Decompress bool     `name:"decompress" short:"z" help:"Decompress what is in gzip form; the rest is written as it is."`
 }
 
+// Run ends with the first object that cannot be read.
 func (c *catCmd) Run(t *terminal) error {
 	store, err := c.open()
 	if err != nil {

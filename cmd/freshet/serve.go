@@ -19,6 +19,7 @@ type serveCmd struct {
 	JSON bool `name:"json" help:"Print the addresses as one line of JSON."`
 }
 
+// Run prints the addresses once the node answers at them, and returns when the node has stopped.
 func (c *serveCmd) Run(t *terminal) error {
 	if err := c.Validate(); err != nil {
 		return err

@@ -8,10 +8,12 @@ import (
 	"github.com/freshet/freshet/internal/app"
 )
 
+// versionCmd says what the binary was built from.
 type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// Run prints one line.
 func (c *versionCmd) Run(t *terminal) error {
 	v := struct {
 		Version  string `json:"version"`

@@ -41,6 +41,7 @@ type Deps struct {
 // acknowledged before is safe; a new start recovers it.
 type StorageError struct{ Err error }
 
+// Error is what a user reads last on the terminal.
 func (e *StorageError) Error() string {
 	return "the log has failed and the node stops: " + e.Err.Error()
 }

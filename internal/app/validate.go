@@ -18,6 +18,7 @@ type ConfigError struct {
 	Remedy string // what to do about it
 }
 
+// Error is one line: "key: what is wrong; what to do".
 func (e *ConfigError) Error() string { return e.Key + ": " + e.Wrong + "; " + e.Remedy }
 
 // The bounds of Config's numbers.

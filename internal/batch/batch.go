@@ -109,6 +109,7 @@ type Error struct {
 	Reason string
 }
 
+// Error is the reason, which protocols pass on to clients.
 func (e *Error) Error() string { return "record batch: " + e.Reason }
 
 func fault(f Fault, format string, args ...any) error {

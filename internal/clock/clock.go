@@ -21,16 +21,19 @@ type Clock interface {
 
 // Timer fires once. Its channel has room for one tick, so that a fired and forgotten timer blocks nobody.
 type Timer interface {
+	// C returns the channel, always the same, never closed. The value is the clock's time when the timer fired.
 	C() <-chan time.Time
 	// Stop prevents the timer from firing; false means it had fired or was stopped. After Stop the channel holds no stale tick.
 	Stop() bool
-	// Reset starts the timer anew, as if it were just made with d.
+	// Reset starts the timer anew, as if it were just made with d; false means it had fired or was stopped.
 	Reset(d time.Duration) bool
 }
 
 // Ticker fires again and again until stopped.
 type Ticker interface {
+	// C returns the channel, always the same, never closed.
 	C() <-chan time.Time
+	// Stop ends the ticks. It does not close the channel.
 	Stop()
 }
 
@@ -54,17 +57,30 @@ func Real() Clock { return realClock{} }
 
 type realClock struct{}
 
-func (realClock) Now() time.Time                   { return time.Now() }
-func (realClock) NewTimer(d time.Duration) Timer   { return realTimer{time.NewTimer(d)} }
+// Now implements Clock. Its times carry the monotonic reading, so that differences survive a clock that is set.
+func (realClock) Now() time.Time { return time.Now() }
+
+// NewTimer implements Clock.
+func (realClock) NewTimer(d time.Duration) Timer { return realTimer{time.NewTimer(d)} }
+
+// NewTicker implements Clock. Like Virtual's it panics if d is not positive.
 func (realClock) NewTicker(d time.Duration) Ticker { return realTicker{time.NewTicker(d)} }
 
 type realTimer struct{ t *time.Timer }
 
-func (r realTimer) C() <-chan time.Time        { return r.t.C }
-func (r realTimer) Stop() bool                 { return r.t.Stop() }
+// C implements Timer.
+func (r realTimer) C() <-chan time.Time { return r.t.C }
+
+// Stop implements Timer. No stale tick stays in the channel: package time has promised that since Go 1.23.
+func (r realTimer) Stop() bool { return r.t.Stop() }
+
+// Reset implements Timer.
 func (r realTimer) Reset(d time.Duration) bool { return r.t.Reset(d) }
 
 type realTicker struct{ t *time.Ticker }
 
+// C implements Ticker.
 func (r realTicker) C() <-chan time.Time { return r.t.C }
-func (r realTicker) Stop()               { r.t.Stop() }
+
+// Stop implements Ticker. The channel stays open.
+func (r realTicker) Stop() { r.t.Stop() }

@@ -78,6 +78,7 @@ func (v *Virtual) NewTicker(d time.Duration) Ticker {
 	return ticker{a}
 }
 
+// alarm is a timer, or with a period a ticker.
 type alarm struct {
 	clock  *Virtual
 	c      chan time.Time
@@ -85,8 +86,10 @@ type alarm struct {
 	period time.Duration // 0 for a timer
 }
 
+// C implements Timer and Ticker.
 func (a *alarm) C() <-chan time.Time { return a.c }
 
+// Stop implements Timer.
 func (a *alarm) Stop() bool {
 	a.clock.mu.Lock()
 	defer a.clock.mu.Unlock()
@@ -103,6 +106,7 @@ func (a *alarm) stopLocked() bool {
 	return set
 }
 
+// Reset implements Timer. With d <= 0 the timer fires before Reset returns.
 func (a *alarm) Reset(d time.Duration) bool {
 	a.clock.mu.Lock()
 	defer a.clock.mu.Unlock()
@@ -127,6 +131,8 @@ func (a *alarm) fireLocked() {
 	delete(a.clock.alarms, a)
 }
 
+// ticker is an alarm with Stop as Ticker has it.
 type ticker struct{ *alarm }
 
+// Stop implements Ticker.
 func (t ticker) Stop() { t.alarm.Stop() }

@@ -226,9 +226,20 @@ type readOnly struct{ vfs.FS }
 
 var errReadOnly = errors.New("a check must not change the log")
 
-func (readOnly) Create(string) (vfs.File, error)     { return nil, errReadOnly }
+// Create refuses.
+func (readOnly) Create(string) (vfs.File, error) { return nil, errReadOnly }
+
+// OpenDirect refuses: direct handles are for writing.
 func (readOnly) OpenDirect(string) (vfs.File, error) { return nil, errReadOnly }
-func (readOnly) Rename(string, string) error         { return errReadOnly }
-func (readOnly) Remove(string) error                 { return nil } // files that a rewritten one replaces are just left out
-func (readOnly) MkdirAll(string) error               { return errReadOnly }
-func (readOnly) SyncDir(string) error                { return errReadOnly }
+
+// Rename refuses.
+func (readOnly) Rename(string, string) error { return errReadOnly }
+
+// Remove does nothing, and says that it did: files that a rewritten one replaces are just left out.
+func (readOnly) Remove(string) error { return nil }
+
+// MkdirAll refuses.
+func (readOnly) MkdirAll(string) error { return errReadOnly }
+
+// SyncDir refuses.
+func (readOnly) SyncDir(string) error { return errReadOnly }

@@ -155,7 +155,10 @@ type syncError struct {
 	err  error
 }
 
+// Error names the file, by its name in the log's directory, or the directory.
 func (s *syncError) Error() string { return fmt.Sprintf("sync %s: %s", s.name, s.err) }
+
+// Unwrap returns the system's error.
 func (s *syncError) Unwrap() error { return s.err }
 
 func (f *logFile) acquire() *logFile {

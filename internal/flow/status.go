@@ -16,7 +16,7 @@ const (
 	Waiting  Stage = "waiting"  // not started, or another worker holds the lease
 	Running  Stage = "running"  // moving records, or waiting for some
 	Retrying Stage = "retrying" // the last write failed; it will be repeated
-	Ended    Stage = "ended"
+	Ended    Stage = "ended"    // Run has returned
 )
 
 // Status is what a flow has done since it was made.

@@ -28,6 +28,7 @@ type CorruptError struct {
 	Reason string
 }
 
+// Error names file and byte, where `freshet check` and a hex editor find them.
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("corrupt at %s byte %d: %s", e.File, e.Byte, e.Reason)
 }

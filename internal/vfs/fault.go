@@ -60,13 +60,18 @@ func (f *faultFS) open(op Op, name string, open func(string) (File, error)) (Fil
 	return &faultFile{File: file, fs: f, name: name}, nil
 }
 
+// Create implements FS after the hook, as do all below; the file it returns asks the hook too.
 func (f *faultFS) Create(name string) (File, error) { return f.open(OpCreate, name, f.FS.Create) }
-func (f *faultFS) Open(name string) (File, error)   { return f.open(OpOpen, name, f.FS.Open) }
 
+// Open implements FS.
+func (f *faultFS) Open(name string) (File, error) { return f.open(OpOpen, name, f.FS.Open) }
+
+// OpenDirect implements FS. To the hook it is OpOpen.
 func (f *faultFS) OpenDirect(name string) (File, error) {
 	return f.open(OpOpen, name, f.FS.OpenDirect)
 }
 
+// Rename implements FS. The hook is told the new name.
 func (f *faultFS) Rename(old, name string) error {
 	if err := f.call(OpRename, name); err != nil {
 		return err
@@ -74,6 +79,7 @@ func (f *faultFS) Rename(old, name string) error {
 	return f.FS.Rename(old, name)
 }
 
+// Remove implements FS.
 func (f *faultFS) Remove(name string) error {
 	if err := f.call(OpRemove, name); err != nil {
 		return err
@@ -81,6 +87,7 @@ func (f *faultFS) Remove(name string) error {
 	return f.FS.Remove(name)
 }
 
+// List implements FS.
 func (f *faultFS) List(dir string) ([]string, error) {
 	if err := f.call(OpList, dir); err != nil {
 		return nil, err
@@ -88,6 +95,7 @@ func (f *faultFS) List(dir string) ([]string, error) {
 	return f.FS.List(dir)
 }
 
+// MkdirAll implements FS.
 func (f *faultFS) MkdirAll(dir string) error {
 	if err := f.call(OpMkdir, dir); err != nil {
 		return err
@@ -95,6 +103,7 @@ func (f *faultFS) MkdirAll(dir string) error {
 	return f.FS.MkdirAll(dir)
 }
 
+// SyncDir implements FS.
 func (f *faultFS) SyncDir(dir string) error {
 	if err := f.call(OpSyncDir, dir); err != nil {
 		return err
@@ -102,6 +111,7 @@ func (f *faultFS) SyncDir(dir string) error {
 	return f.FS.SyncDir(dir)
 }
 
+// Lock implements FS.
 func (f *faultFS) Lock(name string) (io.Closer, error) {
 	if err := f.call(OpLock, name); err != nil {
 		return nil, err
@@ -119,6 +129,7 @@ func (f *faultFile) call(op Op) error {
 	return f.fs.hook(&Call{Op: op, File: f.File, Name: filepath.Base(f.name)})
 }
 
+// ReadAt implements File. The hook is called after the reading, with what was read, so that it may flip bits of it.
 func (f *faultFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(p, off)
 	if fault := f.fs.hook(&Call{Op: OpRead, File: f.File, Name: filepath.Base(f.name), Bytes: p[:n], Off: off}); fault != nil {
@@ -127,6 +138,7 @@ func (f *faultFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// WriteAt implements File. A hook that fails it and shortens Call.Bytes has so much written: a torn write.
 func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
 	c := &Call{Op: OpWrite, File: f.File, Name: filepath.Base(f.name), Bytes: p, Off: off}
 	if err := f.fs.hook(c); err != nil {
@@ -139,6 +151,7 @@ func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
 	return f.File.WriteAt(p, off)
 }
 
+// Sync implements File.
 func (f *faultFile) Sync() error {
 	if err := f.call(OpSync); err != nil {
 		return err
@@ -146,6 +159,7 @@ func (f *faultFile) Sync() error {
 	return f.File.Sync()
 }
 
+// Truncate implements File.
 func (f *faultFile) Truncate(size int64) error {
 	if err := f.call(OpTruncate); err != nil {
 		return err
@@ -153,6 +167,7 @@ func (f *faultFile) Truncate(size int64) error {
 	return f.File.Truncate(size)
 }
 
+// Allocate implements File.
 func (f *faultFile) Allocate(size int64) error {
 	if err := f.call(OpAllocate); err != nil {
 		return err
@@ -160,6 +175,7 @@ func (f *faultFile) Allocate(size int64) error {
 	return f.File.Allocate(size)
 }
 
+// Size implements File.
 func (f *faultFile) Size() (int64, error) {
 	if err := f.call(OpSize); err != nil {
 		return 0, err

@@ -32,6 +32,7 @@ func (f *memFile) check() error {
 	return nil
 }
 
+// ReadAt implements File.
 func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 	if err := errors.Join(f.check(), f.aligned(p, off)); err != nil {
 		return 0, err
@@ -48,6 +49,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// WriteAt implements File. ErrNoSpace writes nothing.
 func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if err := errors.Join(f.check(), f.aligned(p, off)); err != nil {
 		return 0, err
@@ -87,6 +89,7 @@ func (f *memFile) grow(size int64) error {
 	return nil
 }
 
+// Sync implements File: it copies the sectors written since the last one into what a power cut leaves.
 func (f *memFile) Sync() error {
 	if err := f.check(); err != nil {
 		return err
@@ -109,6 +112,7 @@ func (f *memFile) Sync() error {
 	return nil
 }
 
+// Truncate implements File.
 func (f *memFile) Truncate(size int64) error {
 	if err := f.check(); err != nil {
 		return err
@@ -126,6 +130,7 @@ func (f *memFile) Truncate(size int64) error {
 // Prefetch does nothing: memory is as near as it gets.
 func (f *memFile) Prefetch(int64, int64) {}
 
+// Allocate implements File.
 func (f *memFile) Allocate(size int64) error {
 	if err := f.check(); err != nil {
 		return err
@@ -133,6 +138,7 @@ func (f *memFile) Allocate(size int64) error {
 	return f.grow(size)
 }
 
+// Size implements File.
 func (f *memFile) Size() (int64, error) {
 	if err := f.check(); err != nil {
 		return 0, err
@@ -142,6 +148,7 @@ func (f *memFile) Size() (int64, error) {
 	return int64(len(f.node.data)), nil
 }
 
+// Close implements File. A second one is fs.ErrClosed.
 func (f *memFile) Close() error {
 	if f.closed.Swap(true) {
 		return fs.ErrClosed

@@ -13,6 +13,7 @@ func OS() FS { return osFS{} }
 
 type osFS struct{}
 
+// Create implements FS.
 func (osFS) Create(name string) (File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
@@ -22,6 +23,7 @@ func (osFS) Create(name string) (File, error) {
 	return osFile{f}, nil
 }
 
+// Open implements FS.
 func (osFS) Open(name string) (File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -31,6 +33,7 @@ func (osFS) Open(name string) (File, error) {
 	return osFile{f}, nil
 }
 
+// OpenDirect implements FS. A file system that knows no direct writes gives an ordinary handle.
 func (osFS) OpenDirect(name string) (File, error) {
 	f, err := openDirect(name)
 	if err != nil {
@@ -39,11 +42,19 @@ func (osFS) OpenDirect(name string) (File, error) {
 	return osFile{f}, nil
 }
 
+// Rename implements FS.
 func (osFS) Rename(old, name string) error { return mark(os.Rename(old, name)) }
-func (osFS) Remove(name string) error      { return os.Remove(name) }
-func (osFS) MkdirAll(dir string) error     { return mark(os.MkdirAll(dir, 0o750)) }
-func (osFS) SyncDir(dir string) error      { return syncDir(dir) }
 
+// Remove implements FS.
+func (osFS) Remove(name string) error { return os.Remove(name) }
+
+// MkdirAll implements FS. Only the owner may write, the group may read.
+func (osFS) MkdirAll(dir string) error { return mark(os.MkdirAll(dir, 0o750)) }
+
+// SyncDir implements FS.
+func (osFS) SyncDir(dir string) error { return syncDir(dir) }
+
+// List implements FS. Directories, links and devices are left out.
 func (osFS) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -59,6 +70,7 @@ func (osFS) List(dir string) ([]string, error) {
 	return names, nil
 }
 
+// Lock implements FS with the system's lock on the file, which does not outlive the process; the file stays.
 func (osFS) Lock(name string) (io.Closer, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
@@ -70,21 +82,31 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	return f, nil // closing the file gives the lock up
 }
 
+// osFile is a File of the operating system.
 type osFile struct{ f *os.File }
 
+// ReadAt implements File.
 func (o osFile) ReadAt(p []byte, off int64) (int, error) { return o.f.ReadAt(p, off) }
 
+// WriteAt implements File.
 func (o osFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := o.f.WriteAt(p, off)
 	return n, mark(err)
 }
 
-func (o osFile) Close() error              { return o.f.Close() }
-func (o osFile) Sync() error               { return syncData(o.f) }
+// Close implements File.
+func (o osFile) Close() error { return o.f.Close() }
+
+// Sync implements File, with fdatasync where there is one.
+func (o osFile) Sync() error { return syncData(o.f) }
+
+// Truncate implements File.
 func (o osFile) Truncate(size int64) error { return mark(o.f.Truncate(size)) }
 
+// Prefetch implements File where the system takes advice, and else does nothing.
 func (o osFile) Prefetch(at, n int64) { prefetch(o.f, at, n) }
 
+// Allocate implements File. It never makes a file shorter.
 func (o osFile) Allocate(size int64) error {
 	now, err := o.Size()
 	if err != nil || size <= now {
@@ -93,6 +115,7 @@ func (o osFile) Allocate(size int64) error {
 	return mark(allocate(o.f, now, size))
 }
 
+// Size implements File.
 func (o osFile) Size() (int64, error) {
 	info, err := o.f.Stat()
 	if err != nil {

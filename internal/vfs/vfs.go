@@ -19,9 +19,11 @@ type FS interface {
 	OpenDirect(name string) (File, error)
 	// Rename gives a file another name, replacing the file that had it. Durable after SyncDir of both directories.
 	Rename(old, name string) error
+	// Remove takes the name away; handles that are open go on reading and writing. Durable after SyncDir.
 	Remove(name string) error
 	// List returns the names of the files in dir, without dir, in order.
 	List(dir string) ([]string, error)
+	// MkdirAll makes a directory and its parents; one that is there is no error.
 	MkdirAll(dir string) error
 	// SyncDir makes the names in dir durable.
 	SyncDir(dir string) error
@@ -44,6 +46,7 @@ type File interface {
 	// Allocate makes the file at least size bytes long and reserves the disk space for them where the system can; new bytes read as zero.
 	// ErrNoSpace if it does not fit.
 	Allocate(size int64) error
+	// Size returns the length in bytes.
 	Size() (int64, error)
 	// Prefetch says that n bytes from at on will be read soon, so that the system may begin. They must be bytes that nobody writes to any more.
 	Prefetch(at, n int64)
@@ -51,6 +54,7 @@ type File interface {
 
 type constError string
 
+// Error is the text itself.
 func (e constError) Error() string { return string(e) }
 
 // The errors that an FS adds to those of io/fs.

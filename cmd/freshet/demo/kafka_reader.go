@@ -27,6 +27,7 @@ func (l *recordLag) set(partition int32, records int64) {
 	l.behind[partition] = records
 }
 
+// String is the cell of the table: records behind, over all partitions.
 func (l *recordLag) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

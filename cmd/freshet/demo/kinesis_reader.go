@@ -62,6 +62,7 @@ func (p *positions) move(shard, after string, behind int64) {
 	p.behind[shard] = behind
 }
 
+// String is the cell of the table: how far the slowest shard is behind.
 func (p *positions) String() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

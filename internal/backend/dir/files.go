@@ -37,18 +37,33 @@ type file interface {
 // disk is the operating system's file system.
 type disk struct{}
 
+// Create refuses a path that exists with fs.ErrExist.
 func (disk) Create(path string) (file, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 }
-func (disk) Open(path string) (file, error)             { return os.Open(path) }
-func (disk) Stat(path string) (fs.FileInfo, error)      { return os.Stat(path) }
-func (disk) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
-func (disk) Mkdir(path string) error                    { return os.Mkdir(path, 0o755) }
-func (disk) Rename(from, to string) error               { return os.Rename(from, to) }
-func (disk) Remove(path string) error                   { return os.Remove(path) }
 
+// Open opens for reading only, a file or a directory. fs.ErrNotExist.
+func (disk) Open(path string) (file, error) { return os.Open(path) }
+
+// Stat follows symbolic links. fs.ErrNotExist.
+func (disk) Stat(path string) (fs.FileInfo, error) { return os.Stat(path) }
+
+// ReadDir returns the entries by name.
+func (disk) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
+
+// Mkdir makes one directory; its parent must be there. fs.ErrExist.
+func (disk) Mkdir(path string) error { return os.Mkdir(path, 0o755) }
+
+// Rename implements files. On Windows it fails while anyone has the file of the new name open.
+func (disk) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove implements files. fs.ErrNotExist.
+func (disk) Remove(path string) error { return os.Remove(path) }
+
+// SetModified sets the time of access too.
 func (disk) SetModified(path string, t time.Time) error { return os.Chtimes(path, t, t) }
 
+// SyncDir implements files: the names are durable, not the bytes of the files.
 func (disk) SyncDir(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil // a directory cannot be opened for writing there; NTFS journals its names

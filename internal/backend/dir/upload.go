@@ -139,11 +139,13 @@ func (s *Store) dropParts(dir string, drop func(file string) bool) error {
 	return nil
 }
 
+// counter counts the bytes that are read through it.
 type counter struct {
 	r io.Reader
 	n int64
 }
 
+// Read implements io.Reader.
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)

@@ -80,6 +80,7 @@ func (s *Store) makeDir(path string) error {
 	return s.files.SyncDir(filepath.Dir(path))
 }
 
+// writer writes one object to a temporary file; Commit gives it its name.
 type writer struct {
 	store *Store
 	ctx   context.Context
@@ -90,6 +91,7 @@ type writer struct {
 	size  int64
 }
 
+// Write implements object.Writer. What it takes may stay in a buffer until Commit; it ends with the context of Create.
 func (w *writer) Write(p []byte) (int, error) {
 	if w.file == nil {
 		return 0, object.ErrClosed

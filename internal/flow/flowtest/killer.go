@@ -111,10 +111,12 @@ type mortalLog struct {
 	*Killer
 }
 
+// Commit implements stream.Log, as a step.
 func (l mortalLog) Commit(ctx context.Context, owner string, cursors []stream.Cursor) error {
 	return l.step(func() error { return l.Log.Commit(ctx, owner, cursors) })
 }
 
+// Trim implements stream.Log, as a step.
 func (l mortalLog) Trim(ctx context.Context, shard stream.Shard, before stream.Offset) (stream.Offset, error) {
 	return stepTo(l.Killer, func() (stream.Offset, error) { return l.Log.Trim(ctx, shard, before) })
 }
@@ -124,14 +126,17 @@ type mortalState struct {
 	*Killer
 }
 
+// Apply implements state.Store, as a step for all changes together.
 func (s mortalState) Apply(ctx context.Context, changes ...state.Change) ([]int64, error) {
 	return stepTo(s.Killer, func() ([]int64, error) { return s.Store.Apply(ctx, changes...) })
 }
 
+// Acquire implements state.Store, as a step.
 func (s mortalState) Acquire(ctx context.Context, name, owner string, ttl time.Duration) (state.Lease, error) {
 	return stepTo(s.Killer, func() (state.Lease, error) { return s.Store.Acquire(ctx, name, owner, ttl) })
 }
 
+// Release implements state.Store, as a step.
 func (s mortalState) Release(ctx context.Context, lease state.Lease) error {
 	return s.step(func() error { return s.Store.Release(ctx, lease) })
 }
@@ -141,6 +146,7 @@ type mortalObjects struct {
 	*Killer
 }
 
+// Create implements object.Store, as a step.
 func (o mortalObjects) Create(ctx context.Context, name object.Name) (object.Writer, error) {
 	w, err := stepTo(o.Killer, func() (object.Writer, error) { return o.Store.Create(ctx, name) })
 	if err != nil {
@@ -154,10 +160,12 @@ type mortalWriter struct {
 	*Killer
 }
 
+// Write implements object.Writer, as a step: an object may be cut anywhere.
 func (w mortalWriter) Write(p []byte) (int, error) {
 	return stepTo(w.Killer, func() (int, error) { return w.Writer.Write(p) })
 }
 
+// Commit implements object.Writer, as a step.
 func (w mortalWriter) Commit(ctx context.Context) (object.Info, error) {
 	return stepTo(w.Killer, func() (object.Info, error) { return w.Writer.Commit(ctx) })
 }
@@ -167,6 +175,7 @@ type mortalSink struct {
 	*Killer
 }
 
+// Write implements flow.Sink, as a step.
 func (s mortalSink) Write(ctx context.Context, b *flow.Batch) error {
 	return s.step(func() error { return s.Sink.Write(ctx, b) })
 }

@@ -55,6 +55,7 @@ func (s *Store) Create(ctx context.Context, name object.Name) (object.Writer, er
 	return &writer{store: s, name: name, ctx: ctx}, context.Cause(ctx)
 }
 
+// writer gathers an object in memory; nothing of it is in the store before Commit.
 type writer struct {
 	store *Store
 	name  object.Name
@@ -63,6 +64,7 @@ type writer struct {
 	done  bool
 }
 
+// Write implements object.Writer. It ends with the context of Create.
 func (w *writer) Write(p []byte) (int, error) {
 	if w.done {
 		return 0, object.ErrClosed
@@ -73,6 +75,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.buf.Write(p)
 }
 
+// Commit implements object.Writer.
 func (w *writer) Commit(ctx context.Context) (object.Info, error) {
 	if w.done {
 		return object.Info{}, object.ErrClosed
@@ -84,6 +87,7 @@ func (w *writer) Commit(ctx context.Context) (object.Info, error) {
 	return w.store.put(w.name, w.buf.Bytes()), nil
 }
 
+// Abort implements object.Writer.
 func (w *writer) Abort() { w.done = true }
 
 func (s *Store) put(name object.Name, data []byte) object.Info {

@@ -93,13 +93,16 @@ type message struct {
 	resp kmsg.Response
 }
 
+// Ready implements wire.Answer: there is nothing to wait for.
 func (m *message) Ready() <-chan struct{} { return nil }
 
+// Encode implements wire.Answer.
 func (m *message) Encode(f *wire.Frame) error {
 	f.Buf = m.resp.AppendTo(f.Buf)
 	return nil
 }
 
+// Done implements wire.Answer: it reports the first error code in the answer.
 func (m *message) Done(written int, err error) {
 	code := int16(0)
 	if m.client.server.cfg.Observe != nil {

@@ -17,6 +17,7 @@ type refusal struct {
 	reason string
 }
 
+// Error is the message that clients see where the protocol has room for one.
 func (r *refusal) Error() string { return r.reason }
 
 func refuse(kind *kerr.Error, format string, args ...any) error {

@@ -12,14 +12,17 @@ import (
 // so that no request reads, writes, alters or deletes one; their names stay taken.
 type topicLog struct{ stream.Log }
 
+// Stream implements stream.Log. The node's own is stream.ErrNotFound.
 func (l topicLog) Stream(ctx context.Context, name stream.Name) (*stream.Stream, error) {
 	return topicsOnly(l.Log.Stream(ctx, name))
 }
 
+// StreamByID implements stream.Log. The node's own is stream.ErrNotFound.
 func (l topicLog) StreamByID(ctx context.Context, id stream.ID) (*stream.Stream, error) {
 	return topicsOnly(l.Log.StreamByID(ctx, id))
 }
 
+// Streams implements stream.Log, without the node's own.
 func (l topicLog) Streams(ctx context.Context) ([]*stream.Stream, error) {
 	all, err := l.Log.Streams(ctx)
 	return slices.DeleteFunc(all, (*stream.Stream).Internal), err

@@ -26,6 +26,7 @@ func parseHashKey(s string) (k hashKey, ok bool) {
 	return hashKey{w[1], w[0]}, true
 }
 
+// String is the decimal that Kinesis writes, without leading zeros.
 func (k hashKey) String() string {
 	return string(appendDecimal(make([]byte, 0, 39), [3]uint64{k.lo, k.hi}))
 }

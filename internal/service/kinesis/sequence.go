@@ -45,6 +45,7 @@ func (s sequence) append(dst []byte) []byte {
 	return appendDecimal(dst, [3]uint64{w0, w1, w2})
 }
 
+// String is the decimal that Kinesis writes: 56 digits for today's times.
 func (s sequence) String() string { return string(s.append(make([]byte, 0, 58))) }
 
 func clampTime(seconds int64) int64 { return min(max(seconds, 0), maxSequenceTime) }

@@ -47,6 +47,7 @@ func (w *watcher) settleLocked() {
 	}
 }
 
+// Add implements stream.Watcher. It reports each shard once, whether it exists or not.
 func (w *watcher) Add(shards ...stream.Shard) {
 	w.log.mu.Lock()
 	defer w.log.mu.Unlock()
@@ -59,6 +60,7 @@ func (w *watcher) Add(shards ...stream.Shard) {
 	}
 }
 
+// Remove implements stream.Watcher.
 func (w *watcher) Remove(shards ...stream.Shard) {
 	w.log.mu.Lock()
 	defer w.log.mu.Unlock()
@@ -69,8 +71,10 @@ func (w *watcher) Remove(shards ...stream.Shard) {
 	w.settleLocked()
 }
 
+// Ready implements stream.Watcher.
 func (w *watcher) Ready() <-chan struct{} { return w.ready }
 
+// Take implements stream.Watcher. The shards come in no order, so that no reader relies on one.
 func (w *watcher) Take(into []stream.Shard) []stream.Shard {
 	w.log.mu.Lock()
 	defer w.log.mu.Unlock()
@@ -82,6 +86,7 @@ func (w *watcher) Take(into []stream.Shard) []stream.Shard {
 	return into
 }
 
+// Close implements stream.Watcher.
 func (w *watcher) Close() {
 	w.log.mu.Lock()
 	defer w.log.mu.Unlock()

@@ -12,6 +12,7 @@ const maxDepth = 64
 // nothing about bytes that are no JSON or CBOR at all.
 type SerializationError struct{ Message string }
 
+// Error is for the log: it says something even where AWS does not.
 func (e *SerializationError) Error() string {
 	if e.Message == "" {
 		return "malformed request body"

@@ -17,4 +17,5 @@ type Fault struct {
 	Text string
 }
 
+// Error is the message that the client sees.
 func (f *Fault) Error() string { return f.Text }

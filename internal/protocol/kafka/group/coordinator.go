@@ -354,19 +354,26 @@ func (c *Coordinator) send(e *entry, out []Output, err error) {
 // deadlines is a heap of the groups with a deadline, the next one first.
 type deadlines []*entry
 
-func (d deadlines) Len() int           { return len(d) }
+// Len implements heap.Interface.
+func (d deadlines) Len() int { return len(d) }
+
+// Less implements heap.Interface: the earlier deadline is on top.
 func (d deadlines) Less(i, j int) bool { return d[i].deadline.Before(d[j].deadline) }
+
+// Swap implements heap.Interface and keeps each entry's index, by which heap.Fix finds it.
 func (d deadlines) Swap(i, j int) {
 	d[i], d[j] = d[j], d[i]
 	d[i].index, d[j].index = i, j
 }
 
+// Push implements heap.Interface for an *entry that is not in the heap.
 func (d *deadlines) Push(x any) {
 	e := x.(*entry)
 	e.index = len(*d)
 	*d = append(*d, e)
 }
 
+// Pop implements heap.Interface. What the entry says of its place is stale from then on.
 func (d *deadlines) Pop() any {
 	old := *d
 	e := old[len(old)-1]
