@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -16,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/klauspost/compress/gzip"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet/freshet/internal/clock/clocktest"
 )
 
 // TestRecordsLandAsObjectsOnce produces through Kafka, delivers through Firehose, and kills the node in between.
@@ -30,6 +31,7 @@ func TestRecordsLandAsObjectsOnce(t *testing.T) {
 		if round > 0 {
 			node = startChild(t, data)
 		}
+		before := len(objects(t, node.Objects))
 		producer := node.kafkaClient(t)
 		for i := range perRound {
 			value := fmt.Sprintf("event %d", round*perRound+i)
@@ -43,15 +45,23 @@ func TestRecordsLandAsObjectsOnce(t *testing.T) {
 		if err := producer.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if round < rounds-1 {
-			time.Sleep(700 * time.Millisecond) // deliveries begin after a second: the kill hits before, within and after them
-			node.kill(t)
+		if round == rounds-1 {
+			break
 		}
+		if round > 0 { // the first kill hits before any delivery, the others one under way: its object is there, its cursor perhaps not
+			clocktest.Eventually(t, "an object of this round is delivered", func() bool { return len(objects(t, node.Objects)) > before })
+		}
+		node.kill(t)
 	}
-	deadline := time.Now().Add(patience)
-	for {
+	missing, others := len(want), 0
+	defer func() {
+		if t.Failed() {
+			t.Logf("%d of %d records are missing, %d others are there\n%s", missing, len(want), others, node.log)
+		}
+	}()
+	clocktest.Eventually(t, "everything is delivered", func() bool {
 		seen := delivered(t, node.Objects)
-		missing := 0
+		missing = 0
 		for _, value := range want {
 			if seen[value] == 0 {
 				missing++
@@ -59,14 +69,9 @@ func TestRecordsLandAsObjectsOnce(t *testing.T) {
 				t.Fatalf("%q was delivered %d times", value, seen[value])
 			}
 		}
-		if missing == 0 && len(seen) == len(want) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d records are missing, %d others are there\n%s", missing, len(want), len(seen)+missing-len(want), node.log)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		others = len(seen) + missing - len(want)
+		return missing == 0 && others == 0
+	})
 }
 
 func createDelivery(t *testing.T, node *child, name, source string) {
@@ -99,31 +104,40 @@ func createDelivery(t *testing.T, node *child, name, source string) {
 func delivered(t *testing.T, root string) map[string]int {
 	t.Helper()
 	seen := map[string]int{}
-	err := filepath.WalkDir(filepath.Join(root, "lake"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return ignoreMissing(err)
-		}
+	for _, path := range objects(t, root) {
 		packed, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		r, err := gzip.NewReader(bytes.NewReader(packed))
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			t.Fatalf("%s: %v", path, err)
 		}
 		var text strings.Builder
 		if _, err := r.WriteTo(&text); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			t.Fatalf("%s: %v", path, err)
 		}
 		for line := range strings.Lines(text.String()) {
 			seen[strings.TrimSuffix(line, "\n")]++
 		}
-		return nil
+	}
+	return seen
+}
+
+// objects returns the paths of the delivered objects.
+func objects(t *testing.T, root string) []string {
+	t.Helper()
+	var paths []string
+	err := filepath.WalkDir(filepath.Join(root, "lake"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			paths = append(paths, path)
+		}
+		return ignoreMissing(err)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return seen
+	return paths
 }
 
 // ignoreMissing lets the walk begin before the first object.

@@ -26,6 +26,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/freshet/freshet/internal/clock/clocktest"
 	"github.com/freshet/freshet/tests/process"
 )
 
@@ -91,14 +92,8 @@ func letters(r rune) rune {
 // settle lets the bystander make a few more exchanges, so that it has lived through the attack and what came after.
 func settle(t *testing.T, b *Bystander) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for want, deadline := b.Rounds()+6, time.Now().Add(4*maxWait); b.Rounds() < want; <-tick.C {
-		if time.Now().After(deadline) {
-			t.Errorf("the bystander stands still")
-			return
-		}
-	}
+	want := b.Rounds() + 6
+	clocktest.Eventually(t, "the bystander goes on", func() bool { return b.Rounds() >= want })
 }
 
 func startNode(t *testing.T, args ...string) *process.Node {

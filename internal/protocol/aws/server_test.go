@@ -27,6 +27,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/clock/clocktest"
 	"github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
 	"github.com/freshet/freshet/internal/tlsca"
 )
@@ -312,11 +313,7 @@ func TestSlowAndBrokenRequestsAreCutOff(t *testing.T) {
 				t.Errorf("%.100s", answer)
 			}
 			// The client may see the end before the server logs it.
-			for deadline := time.Now().Add(5 * time.Second); !log.contains("peer=" + conn.LocalAddr().String()); runtime.Gosched() {
-				if time.Now().After(deadline) {
-					t.Fatal("no line in the log names the peer")
-				}
-			}
+			clocktest.Eventually(t, "a line of the log names the peer", func() bool { return log.contains("peer=" + conn.LocalAddr().String()) })
 		})
 	}
 }

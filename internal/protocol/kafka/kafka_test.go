@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/clock/clocktest"
 	"github.com/freshet/freshet/internal/protocol/kafka"
 	"github.com/freshet/freshet/internal/state/memstate"
 	"github.com/freshet/freshet/internal/stream"
@@ -62,16 +63,7 @@ func start(t testing.TB, change ...func(*kafka.Config)) *node {
 }
 
 // eventually waits for a condition that other goroutines bring about.
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for range 20_000 {
-		if is() {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatalf("not reached: %s", what)
-}
+var eventually = clocktest.Eventually
 
 // client connects a franz-go client to the node until the test ends.
 func (n *node) client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
