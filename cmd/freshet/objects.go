@@ -72,7 +72,7 @@ func (c *lsCmd) Run(t *terminal) error {
 	if c.Name == "" {
 		err = listBuckets(t.ctx, store, show)
 	} else {
-		err = listObjects(t.ctx, store, c.Name, show)
+		err = listObjects(t.ctx, store, c.Name, show, table.Flush)
 	}
 	if err != nil {
 		return err
@@ -93,7 +93,8 @@ func listBuckets(ctx context.Context, store object.Store, show func(listed) erro
 	return nil
 }
 
-func listObjects(ctx context.Context, store object.Store, name string, show func(listed) error) error {
+// listObjects shows the objects page by page. A table must know its lines to align them; flush keeps it from gathering more than a page.
+func listObjects(ctx context.Context, store object.Store, name string, show func(listed) error, flush func() error) error {
 	bucket, prefix := splitName(name)
 	query := object.Query{Prefix: prefix}
 	for {
@@ -107,8 +108,8 @@ func listObjects(ctx context.Context, store object.Store, name string, show func
 			}
 			query.After = o.Key
 		}
-		if !page.More {
-			return nil
+		if err := flush(); err != nil || !page.More {
+			return err
 		}
 	}
 }
