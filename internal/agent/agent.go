@@ -32,7 +32,7 @@ import (
 // Config says what to follow and where to send it. Files, Stream and Checkpoint must be set; other zero values mean the defaults.
 type Config struct {
 	// Files are paths or patterns (path/filepath.Match); directories are not entered. A file that is renamed, or copied and cut, within Poll of
-	// its first line is only found if a pattern matches its new name.
+	// its first line, or while MaxFiles are open, is only found if a pattern matches its new name.
 	Files      []string
 	Stream     string
 	Checkpoint string // the file that remembers how far each file has been sent
@@ -50,7 +50,7 @@ type Config struct {
 	Poll         time.Duration // time between two looks at a file, and so the longest that a record waits for others; 0 = 200 ms
 	Rescan       time.Duration // time between two looks for files; 0 = 1 s
 	RotateGrace  time.Duration // how long a file that was renamed or removed may stay silent before it is closed; 0 = 5 s
-	MaxFiles     int           // files followed at once; 0 = 1000
+	MaxFiles     int           // files followed at once, those that were renamed and are not sent included; 0 = 1000
 	MaxInFlight  int           // files read and sent at once, each with one request under way; 0 = 8
 	StopGrace    time.Duration // how long a stop waits for the request under way; 0 = 5 s
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/freshet/freshet/internal/clock"
 )
 
 const (
@@ -19,6 +21,9 @@ const (
 	// copyGrace is how long a file that begins as a followed one is taken for a copy made before that one is cut.
 	copyGrace = 10 * time.Second
 )
+
+// errFull says that a file must wait until another is sent to its end. One that is renamed away before is not found by its path any more.
+var errFull = errors.New("as many files are open as may be followed")
 
 var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
 
@@ -33,6 +38,7 @@ type lane struct {
 	warned  bool        // the last attempt to open the path failed and was reported
 
 	tails []*tail // oldest first; all but perhaps the last are gone from the path
+	poll  clock.Ticker
 
 	batch   []types.PutRecordsRequestEntry
 	bytes   int
@@ -54,8 +60,8 @@ func (l *lane) run(soft, hard context.Context) error {
 	}()
 	l.sending = hard
 	l.tails = l.leftovers()
-	ticker := l.agent.Clock.NewTicker(l.agent.cfg.Poll)
-	defer ticker.Stop()
+	l.poll = l.agent.Clock.NewTicker(l.agent.cfg.Poll)
+	defer l.poll.Stop()
 	for {
 		here := l.watch()
 		more, err := l.round(soft)
@@ -74,7 +80,22 @@ func (l *lane) run(soft, hard context.Context) error {
 		select {
 		case <-soft.Done():
 			return nil
-		case <-ticker.C():
+		case <-l.poll.C():
+		}
+	}
+}
+
+// watching does what may take long, and goes on to watch the path meanwhile: a file that comes and is renamed away during an outage of the
+// endpoint is known, and open, when the outage ends.
+func (l *lane) watching(do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-l.poll.C():
+			l.watch()
 		}
 	}
 }
@@ -111,7 +132,10 @@ func (l *lane) watch() bool {
 	if l.waiting == nil || !os.SameFile(info, l.waiting) { // each file has its own time to turn out to be a copy
 		l.waiting, l.since = info, now
 	}
-	t, err := l.open(l.path, l.fromEnd, now.Sub(l.since) >= copyGrace)
+	var t *tail
+	if err = errFull; l.agent.files.Load() < int64(l.agent.cfg.MaxFiles) {
+		t, err = l.open(l.path, l.fromEnd, now.Sub(l.since) >= copyGrace)
+	}
 	switch {
 	case err == nil:
 		l.tails = append(l.tails, t)
@@ -157,12 +181,18 @@ func (l *lane) round(soft context.Context) (more bool, err error) {
 
 // turn reads a file up to its end, or as much as one lane may at a time, and sends it.
 func (l *lane) turn(soft context.Context, t *tail, cut, done, silent bool) (more bool, err error) {
-	select {
-	case l.agent.slots <- struct{}{}:
-		defer func() { <-l.agent.slots }()
-	case <-soft.Done():
-		return false, nil
+	err = l.watching(func() error {
+		select {
+		case l.agent.slots <- struct{}{}:
+			return nil
+		case <-soft.Done():
+			return context.Cause(soft)
+		}
+	})
+	if err != nil {
+		return false, nil // the agent stops
 	}
+	defer func() { <-l.agent.slots }()
 	if !cut {
 		if more, err = l.read(soft, t); err != nil || more {
 			return more, errors.Join(err, l.flush(t))
@@ -239,7 +269,8 @@ func (l *lane) flush(t *tail) error {
 	if len(l.batch) == 0 || l.err != nil {
 		return l.err
 	}
-	if l.err = l.agent.sender.send(l.sending, l.batch); l.err != nil {
+	l.err = l.watching(func() error { return l.agent.sender.send(l.sending, l.batch) })
+	if l.err != nil {
 		return l.err
 	}
 	clear(l.batch)
