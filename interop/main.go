@@ -66,6 +66,9 @@ func run(ctx context.Context, o options) error {
 	if o.check {
 		return checkReadme(root)
 	}
+	if o.write && o.only != "" {
+		return errors.New("--write with --only: the table is of all clients")
+	}
 	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return fmt.Errorf("--only: %w", err)
@@ -95,7 +98,7 @@ func run(ctx context.Context, o options) error {
 	if failed > 0 {
 		err = errors.Join(err, fmt.Errorf("%d capabilities failed", failed))
 	}
-	if o.write && o.only == "" {
+	if o.write {
 		err = errors.Join(err, writeMatrix(root, results))
 	}
 	return err
