@@ -30,7 +30,7 @@ import (
 type Deps struct {
 	Logger *slog.Logger // nil = no log
 	Clock  clock.Clock  // nil = the operating system's
-	Random io.Reader    // nil = crypto/rand
+	Random io.Reader    // of all parts, at once if they please; nil = crypto/rand
 	FS     vfs.FS       // of the log; nil = the operating system's
 	// Access, if set, is told of each request to the node's API when it has been answered. It is called from many goroutines and must
 	// not block.
