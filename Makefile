@@ -47,6 +47,9 @@ bench-kafka: ## against Apache Kafka, in turn
 bench-kinesis: ## against ferrokinesis, in turn
 	go run ./bench kinesis $(BENCH)
 
+bench-scale: ## memory of a crowd, start with a large log
+	go run ./bench scale $(BENCH)
+
 cross: ## the binary for every system, in dist/
 	scripts/cross
 
@@ -56,4 +59,4 @@ generate: ## AWS shapes from the service models, and what else is generated
 fidelity: ## docs/fidelity.md from the ledger
 	go run ./tools/fidelity
 
-.PHONY: help build test lint format race fuzz crash interop bench-kafka bench-kinesis cross generate fidelity
+.PHONY: help build test lint format race fuzz crash interop bench-kafka bench-kinesis bench-scale cross generate fidelity

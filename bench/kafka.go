@@ -103,6 +103,11 @@ func benchKafka(ctx context.Context, o options, out *rows) error {
 				return fmt.Errorf("run %d, %s: %w", run, s.name, err)
 			}
 		}
+		if o.only.MatchString("producers") && o.subjects.MatchString("sink") {
+			if err := sinkTurn(ctx, o, out, run); err != nil {
+				return fmt.Errorf("run %d, sink: %w", run, err)
+			}
+		}
 	}
 	return nil
 }
@@ -269,6 +274,12 @@ func (t *kafkaTurn) consume() error {
 		}
 		t.row("consume cold", fetch, "MiB/s")
 	}
+	return t.tail()
+}
+
+// tail consumes what is being produced. The consumer's time begins when it has joined its group, which takes Kafka three seconds, so the
+// producer begins then and not before: else the slower join would have a head start to read.
+func (t *kafkaTurn) tail() error {
 	if err := t.topic("tail", 6); err != nil {
 		return err
 	}
@@ -276,13 +287,17 @@ func (t *kafkaTurn) consume() error {
 		fetch float64
 		err   error
 	}
-	tail := make(chan outcome, 1)
+	consumed := make(chan outcome, 1)
 	go func() {
-		fetch, _, err := t.consumed("tail", t.records)
-		tail <- outcome{fetch, err}
+		fetch, _, err := t.consumed("tail", t.records, "--group", "tail")
+		consumed <- outcome{fetch, err}
 	}()
-	p, err := t.produce("tail", t.records, -1)
-	o := <-tail
+	err := t.joined("tail")
+	var p produced4
+	if err == nil {
+		p, err = t.produce("tail", t.records, -1)
+	}
+	o := <-consumed
 	if err = errors.Join(err, o.err); err != nil {
 		return err
 	}

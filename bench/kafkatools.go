@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -86,8 +88,9 @@ func parseProduced(text string) (produced4, error) {
 
 // consumed reads so many records of a topic by a new group and returns the bandwidth without the time to join, in MiB/s, and that time in
 // milliseconds.
-func (t *kafkaTurn) consumed(topic string, records int) (fetch, join float64, err error) {
-	text, err := t.tool("consumer-perf-test", "--topic", topic, "--num-records", strconv.Itoa(records), "--hide-header", "--timeout", "60000")
+func (t *kafkaTurn) consumed(topic string, records int, options ...string) (fetch, join float64, err error) {
+	args := append([]string{"--topic", topic, "--num-records", strconv.Itoa(records), "--hide-header", "--timeout", "60000"}, options...)
+	text, err := t.tool("consumer-perf-test", args...)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -110,6 +113,27 @@ func parseConsumed(text string) (records, join, fetch float64, err error) {
 	join, errs[1] = strconv.ParseFloat(fields[6], 64)
 	fetch, errs[2] = strconv.ParseFloat(fields[8], 64)
 	return records, join, fetch, errors.Join(errs[:]...)
+}
+
+// joined waits until a group has its members and they their partitions.
+func (t *kafkaTurn) joined(group string) error {
+	ctx, cancel := context.WithTimeout(t.ctx, time.Minute)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
+		found, err := kadm.NewClient(client).DescribeGroups(ctx, group)
+		if ctx.Err() != nil {
+			return fmt.Errorf("group %s has not formed: %w", group, errors.Join(err, ctx.Err()))
+		}
+		if found[group].State == "Stable" {
+			tick.Stop()
+			return nil
+		}
+	}
 }
 
 func (t *kafkaTurn) endToEnd() error {
@@ -146,13 +170,22 @@ func (t *kafkaTurn) manyProducers() error {
 		if err := t.topic(topic, 6); err != nil {
 			return err
 		}
-		took, err := t.spray(topic, n, t.records/n)
+		cost, err := t.cost(t.records, func() error { return t.sprayRow(topic, n) })
 		if err != nil {
 			return err
 		}
-		t.row(fmt.Sprintf("produce, %d Go producers", n), float64(t.records/n*n*t.options.bytes)/(1<<20)/took.Seconds(), "MiB/s")
+		t.row(fmt.Sprintf("produce, %d Go producers, server CPU", n), cost, "s/GiB")
 	}
 	return nil
+}
+
+// sprayRow adds the row of n Go producers.
+func (t *kafkaTurn) sprayRow(topic string, n int) error {
+	took, err := t.spray(topic, n, t.records/n)
+	if err == nil {
+		t.row(fmt.Sprintf("produce, %d Go producers", n), float64(t.records/n*n*t.options.bytes)/(1<<20)/took.Seconds(), "MiB/s")
+	}
+	return err
 }
 
 // spray produces each records with n clients at once and returns how long it took until the last was acknowledged.

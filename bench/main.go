@@ -2,6 +2,7 @@
 //
 //	go run ./bench kafka      against Apache Kafka, by Kafka's own Java tools (and a Go client where they cannot)
 //	go run ./bench kinesis    against ferrokinesis, by a raw generator that costs little
+//	go run ./bench scale      alone: memory with many shards and connections, start with a large log
 //
 // freshet acknowledges what is on disk; Kafka and ferrokinesis do not unless the row says fsync. The raw rows stay in bench/rows, one file per run of
 // this program. Machines are shared and noisy: quote medians and ratios, never one row.
@@ -24,6 +25,7 @@ import (
 // options are the command line.
 type options struct {
 	runs     int
+	gib      int // of the large log
 	records  int
 	bytes    int
 	rate     int
@@ -44,13 +46,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	suites := map[string]func(context.Context, options, *rows) error{"kafka": benchKafka, "kinesis": benchKinesis}
+	suites := map[string]func(context.Context, options, *rows) error{"kafka": benchKafka, "kinesis": benchKinesis, "scale": benchScale}
 	if len(args) == 0 || suites[args[0]] == nil {
-		return fmt.Errorf("usage: bench kafka|kinesis [flags]; bench kafka -h lists them")
+		return fmt.Errorf("usage: bench kafka|kinesis|scale [flags]; bench kafka -h lists them")
 	}
 	o := options{}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.IntVar(&o.runs, "runs", 3, "how often each subject has its turn")
+	flags.IntVar(&o.gib, "gib", 10, "GiB of the large log (scale)")
 	flags.IntVar(&o.records, "records", 1_000_000, "records of a throughput row (kafka)")
 	flags.IntVar(&o.bytes, "bytes", 1024, "bytes of a record (kafka)")
 	flags.IntVar(&o.rate, "rate", 20_000, "records per second of the latency row (kafka)")
