@@ -103,8 +103,8 @@ func benchKafka(ctx context.Context, o options, out *rows) error {
 				return fmt.Errorf("run %d, %s: %w", run, s.name, err)
 			}
 		}
-		if o.only.MatchString("producers") && o.subjects.MatchString("sink") {
-			if err := sinkTurn(ctx, o, out, run); err != nil {
+		if o.subjects.MatchString("sink") {
+			if err := sinkTurn(ctx, o, out, run, tools); err != nil {
 				return fmt.Errorf("run %d, sink: %w", run, err)
 			}
 		}
@@ -203,8 +203,11 @@ func (t *kafkaTurn) throughput() error {
 	if err := t.produceRow("produce default", "perf", t.records); err != nil {
 		return err
 	}
-	return t.produceRow("produce 128 KiB", "perf", t.records, "batch.size=131072", "linger.ms=10")
+	return t.produceRow("produce 128 KiB", "perf", t.records, largeBatches...)
 }
+
+// largeBatches are a producer's properties for batches of 128 KiB.
+var largeBatches = []string{"batch.size=131072", "linger.ms=10"}
 
 // produceRow adds the rows of one producer run: throughput, latency and what it cost the server.
 func (t *kafkaTurn) produceRow(name, topic string, records int, properties ...string) error {

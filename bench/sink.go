@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/freshet/freshet/tests/kit"
 	"github.com/freshet/freshet/tests/process"
 )
 
@@ -26,8 +27,8 @@ type sink struct {
 
 const sinkPartitions = 6
 
-// sinkTurn measures the clients that have rows of their own against a sink.
-func sinkTurn(ctx context.Context, o options, out *rows, run int) error {
+// sinkTurn measures the producers against a sink.
+func sinkTurn(ctx context.Context, o options, out *rows, run int, tools *kit.Kafka) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -44,8 +45,26 @@ func sinkTurn(ctx context.Context, o options, out *rows, run int) error {
 	}
 	s.host, s.port = host, int32(number)
 	go s.accept()
-	t := &kafkaTurn{ctx: ctx, options: o, out: out, run: run, subject: "sink", server: s, records: o.records}
-	return errors.Join(t.sprayRow("one", 1), t.sprayRow("many", 64))
+	t := &kafkaTurn{ctx: ctx, options: o, out: out, run: run, subject: "sink", server: s, tools: tools, records: o.records}
+	if o.only.MatchString("producers") {
+		if err := errors.Join(t.sprayRow("one", 1), t.sprayRow("many", 64)); err != nil {
+			return err
+		}
+	}
+	if !o.only.MatchString("produce") {
+		return nil
+	}
+	for _, row := range []struct {
+		name       string
+		properties []string
+	}{{"produce default", nil}, {"produce 128 KiB", largeBatches}} {
+		p, err := t.produce("java", o.records, -1, row.properties...)
+		if err != nil {
+			return err
+		}
+		t.row(row.name, p.mibPerSecond, "MiB/s")
+	}
+	return nil
 }
 
 func (s *sink) start(context.Context, string) (time.Duration, error) { return 0, nil }
@@ -116,7 +135,7 @@ func (s *sink) answer(req kmsg.Request) kmsg.Response {
 	resp := req.ResponseKind()
 	switch resp := resp.(type) {
 	case *kmsg.ApiVersionsResponse:
-		for key, highest := range map[kmsg.Key]int16{kmsg.Produce: 12, kmsg.Metadata: 12, kmsg.ApiVersions: 3, kmsg.InitProducerID: 4} {
+		for key, highest := range map[kmsg.Key]int16{kmsg.Produce: 12, kmsg.Metadata: 12, kmsg.ApiVersions: 4, kmsg.InitProducerID: 4} {
 			k := kmsg.NewApiVersionsResponseApiKey()
 			k.ApiKey, k.MaxVersion = int16(key), highest
 			resp.ApiKeys = append(resp.ApiKeys, k)
