@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,8 +104,11 @@ func (x *exchange) run(in any) {
 // answer writes the output of an operation: nothing at all, with status 200, for operations without output.
 func (x *exchange) answer(out any) {
 	s, v := x.operation.model.OutputShape, reflect.ValueOf(out).Elem()
-	if x.operation.bulky && !x.reserveAnswer(codec.Size(s, v)) {
-		return
+	size := int64(0)
+	if x.operation.bulky {
+		if size = codec.Size(s, v); !x.reserveAnswer(size) {
+			return
+		}
 	}
 	buffer := answers.Get().(*[]byte)
 	defer func() {
@@ -112,14 +116,14 @@ func (x *exchange) answer(out any) {
 			answers.Put(buffer)
 		}
 	}()
-	*buffer = x.encoding.answer((*buffer)[:0], x, s, v)
+	*buffer = x.encoding.answer(slices.Grow((*buffer)[:0], int(size)), x, s, v) // a large one that grows step by step is mostly copied
 	x.write(http.StatusOK, *buffer)
 }
 
-// answers pools the buffers of answers up to a size; larger ones are rare and left to the collector.
+// answers pools the buffers of answers up to a size, that of 10 MiB of records in base64; larger ones are rare and left to the collector.
 var answers = sync.Pool{New: func() any { return new([]byte) }}
 
-const maxPooledAnswer = 1 << 20
+const maxPooledAnswer = 16 << 20
 
 // toError returns what the client sees of a handler's error. What is no *Error is the server's own fault: its text stays in the log.
 func (x *exchange) toError(err error) *Error {
