@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/freshet/freshet/internal/clock/clocktest"
 	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/vfs"
@@ -42,7 +43,7 @@ func filled(t *testing.T, closeIt bool) (*vfs.Mem, Config, []stream.Shard) {
 		must(t, e.Commit(ctx, "me", []stream.Cursor{{Shard: shards[0], Next: stream.Offset(i)}}))
 	}
 	must(t, e.Delete(ctx, drop.ID))
-	eventually(t, "a file is rewritten", func() bool { return e.Stats(false).Rewrites > 0 })
+	clocktest.Eventually(t, "a file is rewritten", func() bool { return e.Stats(false).Rewrites > 0 })
 	if closeIt {
 		must(t, e.Close())
 		return disk, c, shards

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/clock/clocktest"
 	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/vfs"
@@ -217,7 +218,7 @@ func TestDiskFull(t *testing.T) {
 		t.Error("the statistics do not say so")
 	}
 	disk.SetLimit(0)
-	eventually(t, "appends are taken again", func() bool {
+	clocktest.Eventually(t, "appends are taken again", func() bool {
 		now.Advance(time.Second)
 		r, _ := e.Append(ctx, []stream.Append{{Shard: s.Shard(0), Batch: one}}).Wait(ctx)
 		return r[0].Err == nil

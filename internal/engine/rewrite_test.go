@@ -3,27 +3,12 @@ package engine
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"testing"
-	"time"
 
+	"github.com/freshet/freshet/internal/clock/clocktest"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/vfs"
 )
-
-// eventually waits for what a background goroutine does.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		default:
-			runtime.Gosched()
-		}
-	}
-}
 
 func testAppend(t *testing.T, e *Engine, shard stream.Shard, b []byte) stream.Appended {
 	t.Helper()
@@ -52,7 +37,7 @@ func TestRewrite(t *testing.T) {
 	before := fmt.Sprint(readAll(t, e, keep.Shard(0)), readAll(t, e, keep.Shard(1)))
 	files := e.Stats(false).Files
 	must(t, e.Delete(ctx, drop.ID))
-	eventually(t, "dead bytes are gone", func() bool { return e.Stats(false).Files < files/3 && e.Stats(false).Rewrites > 0 })
+	clocktest.Eventually(t, "dead bytes are gone", func() bool { return e.Stats(false).Files < files/3 && e.Stats(false).Rewrites > 0 })
 	for range 2 {
 		if after := fmt.Sprint(readAll(t, e, keep.Shard(0)), readAll(t, e, keep.Shard(1))); after != before {
 			t.Fatal("rewriting has changed what is read")

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/clock/clocktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -203,17 +204,6 @@ func expectClosed(t *testing.T, c net.Conn) {
 	}
 }
 
-// eventually waits for a condition that other goroutines bring about.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); {
-		if time.Now().After(end) {
-			t.Fatalf("not reached: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func TestHeadersAreReadAndWrittenByVersion(t *testing.T) {
 	f := serve(t)
 	c := f.dial(t)
@@ -227,7 +217,7 @@ func TestAnswersComeInTheOrderOfRequests(t *testing.T) {
 	f := serve(t)
 	c := f.dial(t)
 	write(t, c, request(keyLater, 0, 1, "one"), request(keyLater, 0, 2, strings.Repeat("two", 50_000)), request(keyNone, 0, 3, ""), request(keyEcho, 0, 4, "four"))
-	eventually(t, "the last request is served while the first waits", func() bool { return f.served.Load() == 4 })
+	clocktest.Eventually(t, "the last request is served while the first waits", func() bool { return f.served.Load() == 4 })
 	close(f.release)
 	expect(t, c, 1, "one")
 	expect(t, c, 2, strings.Repeat("two", 50_000))
@@ -240,7 +230,7 @@ func TestPendingAnswersAreBounded(t *testing.T) {
 	for i := range int32(10) {
 		write(t, c, request(keyLater, 0, i, "x"))
 	}
-	eventually(t, "as many are served as may be pending, and one waits for room", func() bool { return f.served.Load() == 4 })
+	clocktest.Eventually(t, "as many are served as may be pending, and one waits for room", func() bool { return f.served.Load() == 4 })
 	close(f.release)
 	for i := range int32(10) {
 		expect(t, c, i, "x")
@@ -255,7 +245,7 @@ func TestLargeFramesPass(t *testing.T) {
 		go func() { _, _ = c.Write(request(keyEcho, 0, int32(size), body)) }()
 		expect(t, c, int32(size), body)
 	}
-	eventually(t, "all memory is given back", func() bool { _, used := f.server.Connections(); return used == 0 })
+	clocktest.Eventually(t, "all memory is given back", func() bool { _, used := f.server.Connections(); return used == 0 })
 }
 
 func TestBadFramesCloseTheConnectionWithOneLine(t *testing.T) {
@@ -298,7 +288,7 @@ func TestTruncatedFrameIsReportedAndAHangUpIsNot(t *testing.T) {
 	quiet.Close()
 	write(t, cut, request(keyEcho, 0, 1, "a body that is cut off")[:20])
 	cut.Close()
-	eventually(t, "both are gone", func() bool { open, _ := f.server.Connections(); return open == 0 && f.served.Load() == 1 })
+	clocktest.Eventually(t, "both are gone", func() bool { open, _ := f.server.Connections(); return open == 0 && f.served.Load() == 1 })
 	f.stop()
 	if got := f.log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "connection ended within a frame") {
 		t.Errorf("log %q", got)
@@ -309,16 +299,16 @@ func TestIdleAndStalledConnectionsAreClosed(t *testing.T) {
 	f := serve(t, func(c *Config) { c.IdleTimeout, c.StallTimeout = time.Minute, 10*time.Second })
 	advance := func(d time.Duration) {
 		for range d / tick {
-			eventually(t, "the sweeper waits", func() bool { return f.clock.Waiting() > 0 })
+			clocktest.Eventually(t, "the sweeper waits", func() bool { return f.clock.Waiting() > 0 })
 			before := f.server.ticks.Load()
 			f.clock.Advance(tick)
-			eventually(t, "the sweeper has swept", func() bool { return f.server.ticks.Load() > before })
+			clocktest.Eventually(t, "the sweeper has swept", func() bool { return f.server.ticks.Load() > before })
 		}
 	}
 	idle, half, busy := f.dial(t), f.dial(t), f.dial(t)
 	write(t, half, request(keyEcho, 0, 1, "half a frame")[:12])
 	write(t, busy, request(keyLater, 0, 1, "x"))
-	eventually(t, "all are read", func() bool {
+	clocktest.Eventually(t, "all are read", func() bool {
 		open, _ := f.server.Connections()
 		reading := 0
 		f.server.each(func(c *Conn) {
@@ -345,7 +335,7 @@ func TestSlowReaderIsClosed(t *testing.T) {
 	_ = slow.(*net.TCPConn).SetReadBuffer(4 << 10)
 	body := strings.Repeat("x", 32<<20)
 	write(t, slow, request(keyEcho, 0, 1, body))
-	eventually(t, "its answer is being written", func() bool {
+	clocktest.Eventually(t, "its answer is being written", func() bool {
 		writing := false
 		f.server.each(func(c *Conn) { writing = writing || c.wrote.Load() != 0 })
 		return writing
@@ -353,11 +343,11 @@ func TestSlowReaderIsClosed(t *testing.T) {
 	for range 10 {
 		f.clock.Advance(tick)
 		before := f.server.ticks.Load()
-		eventually(t, "sweeper", func() bool { return f.server.ticks.Load() >= before })
+		clocktest.Eventually(t, "sweeper", func() bool { return f.server.ticks.Load() >= before })
 		write(t, other, request(keyEcho, 0, 2, "quick"))
 		expect(t, other, 2, "quick")
 	}
-	eventually(t, "the slow one is closed", func() bool {
+	clocktest.Eventually(t, "the slow one is closed", func() bool {
 		f.clock.Advance(tick)
 		open, _ := f.server.Connections()
 		return open == 1
@@ -377,7 +367,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	third := f.dial(t)
 	expectClosed(t, third)
 	a.Close()
-	eventually(t, "there is room again", func() bool { open, _ := f.server.Connections(); return open == 1 })
+	clocktest.Eventually(t, "there is room again", func() bool { open, _ := f.server.Connections(); return open == 1 })
 	fourth := f.dial(t)
 	write(t, fourth, request(keyEcho, 0, 4, "x"))
 	expect(t, fourth, 4, "x")
@@ -388,13 +378,13 @@ func TestFramesWaitForMemory(t *testing.T) {
 	hog := f.dial(t)
 	frame := request(keyEcho, 0, 1, strings.Repeat("x", 6<<20))
 	write(t, hog, frame[:inBuffer]) // it holds memory for all, and sends no more
-	eventually(t, "memory is taken", func() bool { _, used := f.server.Connections(); return used >= 6<<20 })
+	clocktest.Eventually(t, "memory is taken", func() bool { _, used := f.server.Connections(); return used >= 6<<20 })
 	large, small := f.dial(t), f.dial(t)
 	write(t, small, request(keyEcho, 0, 2, strings.Repeat("y", 500_000)))
 	expect(t, small, 2, strings.Repeat("y", 500_000)) // small frames have memory of their own
 	go func() { _, _ = large.Write(frame) }()
-	eventually(t, "the large one waits", func() bool { return f.server.budget(6 << 20).Contended() })
-	eventually(t, "the hog is closed for it", func() bool {
+	clocktest.Eventually(t, "the large one waits", func() bool { return f.server.budget(6 << 20).Contended() })
+	clocktest.Eventually(t, "the hog is closed for it", func() bool {
 		f.clock.Advance(tick)
 		return strings.Contains(f.log.String(), "no bytes for")
 	})
@@ -409,7 +399,7 @@ func TestStalledFramesDoNotHoldUpSmallOnes(t *testing.T) {
 	for range 50 {
 		write(t, f.dial(t), half)
 	}
-	eventually(t, "most wait for memory", func() bool { return f.server.budget(900_000).Contended() })
+	clocktest.Eventually(t, "most wait for memory", func() bool { return f.server.budget(900_000).Contended() })
 	c := f.dial(t)
 	for _, size := range []int{10, inBuffer, 60_000} {
 		write(t, c, request(keyEcho, 0, 2, strings.Repeat("y", size)))
@@ -424,14 +414,14 @@ func TestWaitingSessionsLearnThatThePeerIsGone(t *testing.T) {
 	f := serve(t)
 	c := f.dial(t)
 	write(t, c, request(keyWait, 0, 1, ""))
-	eventually(t, "it is served", func() bool { return f.served.Load() == 1 })
+	clocktest.Eventually(t, "it is served", func() bool { return f.served.Load() == 1 })
 	c.Close()
 	if cause := <-f.causes; !errors.Is(cause, ErrPeerGone) {
 		t.Errorf("cause %v", cause)
 	}
 	second := f.dial(t)
 	write(t, second, request(keyWait, 0, 1, "later"))
-	eventually(t, "it is served", func() bool { return f.served.Load() == 2 })
+	clocktest.Eventually(t, "it is served", func() bool { return f.served.Load() == 2 })
 	f.stop()
 	if cause := <-f.causes; !errors.Is(cause, ErrStopping) {
 		t.Errorf("cause %v", cause)
@@ -444,10 +434,10 @@ func TestStoppingAnswersWhatIsPending(t *testing.T) {
 	f := serve(t)
 	c := f.dial(t)
 	write(t, c, request(keyLater, 0, 1, "x"))
-	eventually(t, "it is served", func() bool { return f.served.Load() == 1 })
+	clocktest.Eventually(t, "it is served", func() bool { return f.served.Load() == 1 })
 	stopped := make(chan struct{})
 	go func() { f.stop(); close(stopped) }()
-	eventually(t, "the listener is closed", func() bool {
+	clocktest.Eventually(t, "the listener is closed", func() bool {
 		other, err := net.Dial("tcp", f.addr)
 		if err == nil {
 			other.Close()
@@ -467,7 +457,7 @@ func TestBudget(t *testing.T) {
 	}
 	got := make(chan error, 2)
 	go func() { got <- b.Take(ctx, 5) }()
-	eventually(t, "a taker waits", b.Contended)
+	clocktest.Eventually(t, "a taker waits", b.Contended)
 	if n := b.TakeUpTo(100); n != 2 {
 		t.Errorf("took %d", n)
 	}
@@ -477,7 +467,7 @@ func TestBudget(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	go func() { got <- b.Take(context.Background(), 1000) }()
-	eventually(t, "a taker waits for all", b.Contended)
+	clocktest.Eventually(t, "a taker waits for all", b.Contended)
 	b.Give(8)
 	if err := <-got; err != nil || b.Used() != 10 {
 		t.Errorf("error %v, used %d", err, b.Used())
