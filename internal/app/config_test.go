@@ -156,6 +156,20 @@ func TestFileNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestFileIsReadNoFurtherThanItsBound(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sparse.yaml")
+	if err := os.WriteFile(path, []byte("data: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<40); err != nil { // more than any machine's memory
+		t.Fatal(err)
+	}
+	_, err := ReadFile(path)
+	if wrong := (*ConfigError)(nil); !errors.As(err, &wrong) || wrong.Key != "config" || !strings.Contains(wrong.Wrong, "more than 1MiB") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestNamesAreOneForFlagEnvironmentAndFile(t *testing.T) {
 	names := Names()
 	if !slices.Contains(names, "aws-tls") || slices.Contains(names, "") {

@@ -35,12 +35,9 @@ func Environment(name string) string {
 // ReadFile returns the settings of a YAML configuration file by name, as they would stand on the command line; a list's elements are joined
 // by commas. It says everything that is wrong with the file's form, and each value that is none of its setting's kind.
 func ReadFile(path string) (map[string]string, error) {
-	text, err := os.ReadFile(path)
+	text, err := readBounded(path)
 	if err != nil {
 		return nil, &ConfigError{Key: "config", Wrong: err.Error(), Remedy: "name a readable YAML file"}
-	}
-	if len(text) > maxFileBytes {
-		return nil, &ConfigError{Key: "config", Wrong: fmt.Sprintf("%s has %d bytes", path, len(text)), Remedy: "name a configuration file"}
 	}
 	settings, err := readSettings(text)
 	if err != nil {
@@ -68,6 +65,19 @@ func ReadFile(path string) (map[string]string, error) {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return values, errors.Join(errs...)
+}
+
+// readBounded returns what is in a file. No more than the bound is read, as a device may have no end.
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err == nil && len(text) > maxFileBytes {
+		err = fmt.Errorf("%s has more than %s", path, Size(maxFileBytes))
+	}
+	return text, errors.Join(err, f.Close())
 }
 
 // readSettings returns the values of a file, which is one YAML document.
