@@ -72,9 +72,6 @@ func parseHeader(r *http.Request, header string) (*Signature, error) {
 		return nil, &Fault{Incomplete, fmt.Sprintf("Authorization header is longer than %d bytes.", maxHeader)}
 	}
 	algorithm, rest, _ := strings.Cut(strings.TrimSpace(header), " ")
-	if algorithm != Algorithm {
-		return nil, &Fault{Incomplete, "Unsupported AWS 'algorithm': '" + algorithm + "'. Authorization=" + header}
-	}
 	parts := map[string]string{}
 	for _, part := range strings.FieldsFunc(rest, func(c rune) bool { return c == ',' || c == ' ' }) {
 		name, value, _ := strings.Cut(part, "=")
@@ -92,6 +89,9 @@ func parseHeader(r *http.Request, header string) (*Signature, error) {
 	}
 	if missing.Len() > 0 {
 		return nil, &Fault{Incomplete, missing.String() + "Authorization=" + header}
+	}
+	if algorithm != Algorithm { // looked at last, as AWS does: of "X" the parts are missing
+		return nil, &Fault{Incomplete, "Unsupported AWS 'algorithm': '" + algorithm + "'. Authorization=" + header}
 	}
 	if err := s.setTime(r.Header.Get("Date")); err != nil {
 		return nil, err

@@ -185,6 +185,7 @@ func TestVerifyWantsTheHostSigned(t *testing.T) {
 
 func TestParseNamesWhatIsMissing(t *testing.T) {
 	const good = "AWS4-HMAC-SHA256 Credential=AKID/20261121/us-east-1/kinesis/aws4_request, SignedHeaders=host;x-amz-date, Signature=00"
+	const nothing = "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. "
 	for _, c := range []struct {
 		url, authorization, date string
 		kind                     Kind
@@ -196,7 +197,11 @@ func TestParseNamesWhatIsMissing(t *testing.T) {
 		{"/", good, "", Incomplete, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=" + good},
 		{"/", strings.Replace(good, "/us-east-1", "", 1), "20261121T083000Z", Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got 'AKID/20261121/kinesis/aws4_request'"},
 		{"/", good, "yesterday", Incomplete, "Date must be in ISO-8601 'basic format'. Got 'yesterday'. See http://en.wikipedia.org/wiki/ISO_8601"},
-		{"/", "Bearer x", "20261121T083000Z", Incomplete, "Unsupported AWS 'algorithm': 'Bearer'. Authorization=Bearer x"},
+		{"/", "Bearer x", "20261121T083000Z", Incomplete, nothing + "Authorization=Bearer x"},
+		{"/", "X", "", Incomplete, nothing + "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=X"},
+		{"/", "AWS4-", "", Incomplete, nothing + "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=AWS4-"},
+		{"/", "AWS4- Signature=b,Credential=a", "a", Incomplete, "Authorization header requires 'SignedHeaders' parameter. Authorization=AWS4- Signature=b,Credential=a"},
+		{"/", strings.Replace(good, "256", "512", 1), "20261121T083000Z", Incomplete, "Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA512'. Authorization=" + strings.Replace(good, "256", "512", 1)},
 		{"/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261121T083000Z", "", "", Incomplete, "AWS query-string parameters must include 'X-Amz-Credential'. AWS query-string parameters must include 'X-Amz-Signature'. AWS query-string parameters must include 'X-Amz-SignedHeaders'. Re-examine the query-string parameters."},
 	} {
 		r, _ := http.NewRequest("POST", c.url, nil)
