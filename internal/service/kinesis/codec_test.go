@@ -6,7 +6,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
@@ -14,6 +19,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/clock"
 	api "github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
 )
 
@@ -95,4 +101,80 @@ func TestGetRecordsSkipsTransactionMarkers(t *testing.T) {
 	if got := r.read(it); got != "k=before k=after" {
 		t.Errorf("read %q at once", got)
 	}
+}
+
+// slowLog is a log on which each line takes a while.
+type slowLog struct {
+	clock *clock.Virtual
+	text  bytes.Buffer
+}
+
+func (l *slowLog) Write(line []byte) (int, error) {
+	l.clock.Advance(600 * time.Millisecond)
+	return l.text.Write(line)
+}
+
+// bombed is a service with a topic of four batches that decompress to more than anybody opens, and a record behind them.
+func bombed(t *testing.T) (*rig, *slowLog) {
+	r := newRig(t)
+	log := &slowLog{clock: r.clock}
+	r.logger = slog.New(slog.NewTextHandler(log, nil))
+	shard := r.topic("topic", 1).Shard(0)
+	var b batch.Builder
+	b.Add(rigStart.UnixMilli(), nil, make([]byte, batch.DefaultMaxDecompressed))
+	bomb := compress(t, batch.Zstd, b.Finish(batch.NoProducer))
+	if len(bomb) > 64<<10 {
+		t.Fatalf("the bomb has %d bytes", len(bomb))
+	}
+	for range 4 {
+		r.appendBatch(shard, slices.Clone(bomb))
+	}
+	r.kafka(shard, batch.Record{Timestamp: rigStart.UnixMilli(), Key: []byte("k"), Value: []byte("after")})
+	return r, log
+}
+
+func checkBombsNamed(t *testing.T, log *slowLog) {
+	t.Helper()
+	for offset := range 4 {
+		want := fmt.Sprintf("stream=topic shard=0 offset=%d error=\"record batch: records decompress to more than 67108864 bytes\"", offset)
+		if strings.Count(log.text.String(), want) != 1 {
+			t.Errorf("the log does not say once %s:\n%s", want, log.text.String())
+		}
+	}
+}
+
+// Bombs do not keep a reader from what is behind them, and each answer passes as many as can be tried in a time that a client waits.
+func TestGetRecordsPassesBombs(t *testing.T) {
+	r, log := bombed(t)
+	it := r.iterator("topic", 0, api.ShardIteratorTypeTrimHorizon, "")
+	for _, want := range []string{"", "", "k=after"} {
+		out := r.get(it)
+		if got := show(out.Records); got != want || (*out.MillisBehindLatest > 0) != (want == "") {
+			t.Errorf("read %q, behind by %d, want %q", got, *out.MillisBehindLatest, want)
+		}
+		it = *out.NextShardIterator
+	}
+	checkBombsNamed(t, log)
+}
+
+func TestSubscriptionPassesBombs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, log := bombed(t)
+		l := r.mustSubscribe(r.consumer("topic", "app", api.ShardIteratorTypeTrimHorizon, nil))
+		numbers := map[string]bool{}
+		for _, want := range []string{"", "", "k=after"} {
+			event := l.next()
+			if got := show(event.Records); got != want || (*event.MillisBehindLatest > 0) != (want == "") {
+				t.Errorf("event with %q, behind by %d, want %q", got, *event.MillisBehindLatest, want)
+			}
+			numbers[*event.ContinuationSequenceNumber] = true
+		}
+		l.silent()
+		if len(numbers) != 3 {
+			t.Errorf("the client could go on from %v", numbers)
+		}
+		checkBombsNamed(t, log)
+		l.cancel()
+		synctest.Wait()
+	})
 }

@@ -16,6 +16,9 @@ const (
 	readStep      = 1 << 20
 	minReadStep   = 64 << 10
 	guessedRecord = 2 << 10
+	// maxFill is how long one answer is gathered. What is still to be read then is left to the next one, so that a shard with many batches that
+	// are dear to open, or cannot be read at all, is passed in several answers instead of one that no client waits for.
+	maxFill = time.Second
 	// maxPooledPage bounds the text of a page that is kept for another read, in bytes.
 	maxPooledPage = 2 << 20
 	// maxDecompressing bounds how many readers decompress a batch at a time: each may need batch.DefaultMaxDecompressed.
@@ -28,7 +31,8 @@ const (
 // for the values, which the answer keeps, and one text for everything else.
 type page struct {
 	shard      *shard
-	next       stream.Offset // where the reader goes on
+	until      time.Time     // when to end, if anything was read by then
+	from, next stream.Offset // where the reader began, and where it goes on
 	maxRecords int
 	maxBytes   int // of data and partition keys; a first record may be larger
 	bytes      int
@@ -50,7 +54,7 @@ type pageRecord struct {
 
 func (s *Service) newPage(sh *shard, from stream.Offset, maxRecords, maxBytes int) *page {
 	p := s.pages.Get().(*page)
-	*p = page{shard: sh, next: from, maxRecords: maxRecords, maxBytes: maxBytes, text: p.text[:0], records: p.records[:0]}
+	*p = page{shard: sh, until: s.now().Add(maxFill), from: from, next: from, maxRecords: maxRecords, maxBytes: maxBytes, text: p.text[:0], records: p.records[:0]}
 	return p
 }
 
@@ -62,9 +66,9 @@ func (s *Service) releasePage(p *page) {
 	}
 }
 
-// fill reads from the log until the page is full or the shard's stable end is reached. It returns how far the reader then is behind that
-// end in milliseconds, 0 if it is there. A position that retention has overtaken moves up to the first record that is left. Where AUTO
-// distributes records, producers need no partition keys and readers expect that some have none.
+// fill reads from the log until the page is full, the shard's stable end is reached, or maxFill has passed. It returns how far the reader then
+// is behind that end in milliseconds, 0 if it is there. A position that retention has overtaken moves up to the first record that is left.
+// Where AUTO distributes records, producers need no partition keys and readers expect that some have none.
 func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err error) {
 	p.keyless = v.settings.Distribution == api.RecordDistributionStrategyAuto
 	for {
@@ -126,7 +130,7 @@ func (s *Service) collect(ctx context.Context, v view, p *page, batches [][]byte
 			p.next = after
 			continue
 		}
-		if len(p.records) >= p.maxRecords || p.bytes >= p.maxBytes {
+		if len(p.records) >= p.maxRecords || p.bytes >= p.maxBytes || p.next > p.from && s.now().After(p.until) {
 			p.full, p.waiting = true, h.MaxTimestamp
 			return nil
 		}

@@ -136,7 +136,7 @@ func (r *subscriber) isOver(ctx context.Context, life <-chan time.Time) bool {
 }
 
 // advance reads on and sends what it found, or an event without records if one is due. over: the shard has come to its end and the client was
-// told of its children. more: records were sent and there may be others.
+// told of its children. more: there may be more to read at once.
 func (r *subscriber) advance(ctx context.Context, events eventSender, due bool) (over, more bool, err error) {
 	s := r.service
 	size := min(max(eventBudget/max(s.subscriptions.size(), 1), minEventBytes), maxEventBytes)
@@ -163,7 +163,7 @@ func (r *subscriber) advance(ctx context.Context, events eventSender, due bool) 
 	} else {
 		event.ContinuationSequenceNumber = new(r.number.String())
 	}
-	if more = len(event.Records) > 0; !more && !due && !over {
+	if more = len(event.Records) > 0 || behind > 0; !more && !due && !over { // behind without records: the client is told how far it is
 		return false, false, nil
 	}
 	return over, more, events.Send(&api.SubscribeToShardEventStream{SubscribeToShardEvent: event})
