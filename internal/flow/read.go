@@ -43,7 +43,7 @@ func (s *source) read(ctx context.Context, shard stream.Shard, from, before stre
 		if next >= before {
 			return next, true, nil
 		}
-		if next, err = s.batch(raw, shard, next, before, visit); err != nil {
+		if next, err = s.batch(ctx, raw, shard, next, before, visit); err != nil {
 			if errors.Is(err, errEnough) {
 				err = nil
 			}
@@ -65,7 +65,7 @@ func (s *source) skip(shard stream.Shard, from, before stream.Offset, bounds str
 }
 
 // batch visits the records of one batch of the log that lie in [from, before), and returns where it got to.
-func (s *source) batch(raw []byte, shard stream.Shard, from, before stream.Offset, visit func(*Record, *batch.Header) error) (stream.Offset, error) {
+func (s *source) batch(ctx context.Context, raw []byte, shard stream.Shard, from, before stream.Offset, visit func(*Record, *batch.Header) error) (stream.Offset, error) {
 	h, err := batch.Parse(raw)
 	if err != nil {
 		return from, fmt.Errorf("read shard %d at %d: %w", shard.Index, from, err)
@@ -73,6 +73,12 @@ func (s *source) batch(raw []byte, shard stream.Shard, from, before stream.Offse
 	after := stream.Offset(h.LastOffset() + 1)
 	if h.Attributes.Control() || after <= from {
 		return max(from, after), nil
+	}
+	if h.Attributes.Codec() != batch.None {
+		if err := s.budget.open(ctx); err != nil {
+			return from, err
+		}
+		defer s.budget.close()
 	}
 	record := Record{Shard: shard.Index}
 	var stopped error

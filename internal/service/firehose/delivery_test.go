@@ -327,7 +327,7 @@ func TestMetricsCount(t *testing.T) {
 		want := map[string]float64{
 			"put_record_requests_total": 0, "put_record_batch_requests_total": 2, "incoming_records_total": 3, "incoming_bytes_total": 13, "rejected_records_total": 0,
 			"s3_delivered_objects_total": 1, "s3_delivered_records_total": 2, "s3_delivered_bytes_total": 10, "s3_failed_writes_total": 0,
-			"s3_data_freshness_seconds": 7, "lag_records": 1, "lost_records": 0,
+			"s3_data_freshness_seconds": 7, "lag_records": 1, "lost_records": 0, "unreadable_batches": 0,
 		}
 		if !maps.Equal(got, want) {
 			t.Errorf("metrics %v, want %v", got, want)

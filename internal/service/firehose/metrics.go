@@ -93,6 +93,7 @@ var metrics = []metric{
 	counter("s3_failed_writes_total", "Objects that could not be written and were tried again.", func(m *meter) *atomic.Int64 { return &m.failures }),
 	gauge("s3_data_freshness_seconds", "Age of the oldest record read but not delivered (DeliveryToS3.DataFreshness).", func(s *flow.Status) float64 { return s.Lag.Seconds() }),
 	gauge("lag_records", "Records between what is delivered and the end of the source.", func(s *flow.Status) float64 { return float64(s.LagRecords) }),
+	gauge("unreadable_batches", "Batches of the source that could not be opened and were left out, since the last change of configuration.", func(s *flow.Status) float64 { return float64(s.Damaged) }),
 	gauge("lost_records", "Records that expired before they were delivered, since the last change of configuration.", func(s *flow.Status) float64 { return float64(s.Lost) }),
 }
 
