@@ -28,13 +28,22 @@ func ObjectsDir(data string) string { return filepath.Join(data, "objects") }
 // Addresses returns where the node is reached: the real ports where the configuration asked for port 0.
 func (n *Node) Addresses() Addresses {
 	a := Addresses{
-		Kafka: n.bootstrap, AWS: "http://" + n.listeners.aws.Addr().String(), Data: n.config.Data, Objects: ObjectsDir(n.config.Data),
+		Kafka: n.bootstrap, AWS: endpoint("http", n.listeners.aws.Addr()), Data: n.config.Data, Objects: ObjectsDir(n.config.Data),
 		Account: aws.DefaultAccount, signature: n.config.Auth == AuthVerify,
 	}
 	if n.listeners.awsTLS != nil {
-		a.AWSTLS = "https://" + n.listeners.awsTLS.Addr().String()
+		a.AWSTLS = endpoint("https", n.listeners.awsTLS.Addr())
 	}
 	return a
+}
+
+// endpoint returns the URL at which this machine's clients reach a listener. All interfaces are no address to connect to; one is loopback.
+func endpoint(scheme string, listening net.Addr) string {
+	address := listening.String()
+	if host, port, err := net.SplitHostPort(address); err == nil && net.ParseIP(host).IsUnspecified() {
+		address = net.JoinHostPort("127.0.0.1", port)
+	}
+	return scheme + "://" + address
 }
 
 // bootstrapAddress returns what Kafka clients are told to connect to: what the configuration says, else where the node listens. All
@@ -72,12 +81,12 @@ func (a Addresses) Welcome() string {
 	}
 	fmt.Fprintf(&b, "  Data     %s\n", a.Data)
 	fmt.Fprintf(&b, "  Objects  %s\n\n", a.Objects)
-	fmt.Fprintf(&b, "  export AWS_ENDPOINT_URL=%s\n", reachable(a.AWS))
+	fmt.Fprintf(&b, "  export AWS_ENDPOINT_URL=%s\n", a.AWS)
 	if missing := missingVariables(a.signature); missing != "" {
 		fmt.Fprintf(&b, "  export %s\n", missing)
 	}
 	b.WriteString("  aws kinesis list-streams\n")
-	fmt.Fprintf(&b, "  kcat -L -b %s\n", reachable(a.Kafka))
+	fmt.Fprintf(&b, "  kcat -L -b %s\n", a.Kafka)
 	fmt.Fprintf(&b, "  ls %s\n\n", ShellQuote(a.Objects))
 	b.WriteString("Ctrl-C stops.\n")
 	return b.String()
@@ -96,21 +105,6 @@ func missingVariables(signature bool) string {
 		missing = append(missing, "AWS_REGION="+region+" AWS_DEFAULT_REGION="+region)
 	}
 	return strings.Join(missing, " ")
-}
-
-// reachable replaces the address of all interfaces, which is none to connect to, by this machine's own.
-func reachable(address string) string {
-	scheme, hostPort, hasScheme := strings.Cut(address, "://")
-	if !hasScheme {
-		hostPort = address
-	}
-	if host, port, err := net.SplitHostPort(hostPort); err == nil && (host == "" || net.ParseIP(host).IsUnspecified()) {
-		hostPort = net.JoinHostPort("127.0.0.1", port)
-	}
-	if !hasScheme {
-		return hostPort
-	}
-	return scheme + "://" + hostPort
 }
 
 // ShellQuote returns s as one word of a POSIX shell.

@@ -185,7 +185,7 @@ func TestWelcomeCanBePasted(t *testing.T) {
 		t.Setenv(unset, "")
 	}
 	const variables = "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n"
-	a := Addresses{Kafka: "0.0.0.0:9092", AWS: "http://[::]:4566", AWSTLS: "https://127.0.0.1:4567", Data: "/d", Objects: "/it's/objects"}
+	a := Addresses{Kafka: "127.0.0.1:9092", AWS: "http://127.0.0.1:4566", AWSTLS: "https://127.0.0.1:4567", Data: "/d", Objects: "/it's/objects"}
 	text := a.Welcome()
 	for _, want := range []string{
 		"export AWS_ENDPOINT_URL=http://127.0.0.1:4566\n", "export " + variables, "kcat -L -b 127.0.0.1:9092\n", `ls '/it'\''s/objects'`, "https://127.0.0.1:4567",
@@ -227,6 +227,14 @@ func TestKafkaClientsAreToldAnAddressToConnectTo(t *testing.T) {
 		host, port, _ := net.SplitHostPort(got)
 		if ip := net.ParseIP(host); err != nil || port != "9092" || ip == nil || ip.IsUnspecified() {
 			t.Errorf("listening on %s: %s, %v", all, got, err)
+		}
+	}
+}
+
+func TestEndpointsCanBeReached(t *testing.T) {
+	for ip, want := range map[string]string{"127.0.0.1": "http://127.0.0.1:4566", "::1": "http://[::1]:4566", "0.0.0.0": "http://127.0.0.1:4566", "::": "http://127.0.0.1:4566"} {
+		if got := endpoint("http", &net.TCPAddr{IP: net.ParseIP(ip), Port: 4566}); got != want {
+			t.Errorf("listening on %s: %s, want %s", ip, got, want)
 		}
 	}
 }
