@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/freshet/freshet/internal/app"
@@ -29,10 +31,13 @@ func (c *serveCmd) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	if err := c.announce(t, node.Addresses()); err != nil {
-		return err
+	ctx, stop := context.WithCancel(t.ctx)
+	defer stop()
+	told := c.announce(t, node.Addresses())
+	if told != nil {
+		stop() // nobody knows where the node is: it only closes what it has opened
 	}
-	return node.Run(t.ctx)
+	return errors.Join(told, node.Run(ctx))
 }
 
 func (c *serveCmd) announce(t *terminal, a app.Addresses) error {
