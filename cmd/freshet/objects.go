@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/freshet/freshet/internal/app"
 	"github.com/freshet/freshet/internal/backend/dir"
@@ -66,7 +69,7 @@ func (c *lsCmd) Run(t *terminal) error {
 			_, err := fmt.Fprintf(table, "%s/\n", l.Bucket)
 			return err
 		}
-		_, err := fmt.Fprintf(table, "%d\t%s\t  %s/%s\n", *l.Bytes, l.Modified.Local().Format(time.DateTime), l.Bucket, l.Key)
+		_, err := fmt.Fprintf(table, "%d\t%s\t  %s\n", *l.Bytes, l.Modified.Local().Format(time.DateTime), shown(l.Bucket+"/"+l.Key))
 		return err
 	}
 	if c.Name == "" {
@@ -78,6 +81,14 @@ func (c *lsCmd) Run(t *terminal) error {
 		return err
 	}
 	return table.Flush()
+}
+
+// shown returns a name as a table can have it: quoted as in Go if it has characters that cannot be seen, or begins as if it were quoted.
+func shown(name string) string {
+	if strings.HasPrefix(name, `"`) || !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 func listBuckets(ctx context.Context, store object.Store, show func(listed) error) error {
