@@ -9,7 +9,7 @@ type demoCmd struct {
 
 // Run shows the demonstration until the terminal's context ends.
 func (c *demoCmd) Run(t *terminal) error {
-	if err := c.Validate(); err != nil {
+	if err := c.ValidateGiven(); err != nil {
 		return err
 	}
 	limitHeap(c.Config)

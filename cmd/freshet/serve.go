@@ -23,7 +23,7 @@ type serveCmd struct {
 
 // Run prints the addresses once the node answers at them, and returns when the node has stopped.
 func (c *serveCmd) Run(t *terminal) error {
-	if err := c.Validate(); err != nil {
+	if err := c.ValidateGiven(); err != nil {
 		return err
 	}
 	limitHeap(c.Config)

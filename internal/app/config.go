@@ -9,7 +9,8 @@ import (
 )
 
 // Config is everything a user can say about a node. Each field has one name, in its tag: the flag --name, the environment variable
-// FRESHET_NAME and the key in the configuration file. The zero value of each field means its default.
+// FRESHET_NAME and the key in the configuration file. The zero value of each field means its default; what a user
+// wrote is checked by ValidateGiven, for which a 0 is a 0.
 type Config struct {
 	Data            string `name:"data" default:"${data}" help:"Directory of everything the node keeps; made if it is not there."`
 	Kafka           string `name:"kafka" default:"${kafka}" help:"Address for Kafka clients."`
@@ -23,10 +24,10 @@ type Config struct {
 
 	AcceptAnyRF       *bool `name:"accept-any-rf" negatable:"" help:"Create topics that ask for several replicas with one, and say so in the log (on unless --no-accept-any-rf)."`
 	AutoCreateTopics  *bool `name:"auto-create-topics" negatable:"" help:"Create the topics that Kafka clients ask for (on unless --no-auto-create-topics)."`
-	DefaultPartitions int   `name:"default-partitions" default:"${partitions}" help:"Partitions of topics created without a number."`
+	DefaultPartitions int   `name:"default-partitions" default:"${partitions}" help:"Partitions of topics created without a number (1 to 10000)."`
 
-	TailMemory   Size          `name:"tail-memory" default:"${tail}" help:"Memory for the newest records of all streams."`
-	DrainTimeout time.Duration `name:"drain-timeout" default:"${drain}" help:"How long requests in progress have to finish when the node is stopped."`
+	TailMemory   Size          `name:"tail-memory" default:"${tail}" help:"Memory for the newest records of all streams (1MiB to 1TiB)."`
+	DrainTimeout time.Duration `name:"drain-timeout" default:"${drain}" help:"How long requests in progress have to finish when the node is stopped (1ms to 1h)."`
 
 	LogLevel  string `name:"log-level" default:"${level}" help:"Least important messages logged: debug, info, warn or error."`
 	LogFormat string `name:"log-format" default:"${format}" help:"Form of the log on standard error: text or json."`

@@ -26,14 +26,24 @@ const (
 	minTailMemory    = 1 << 20
 	maxTailMemory    = 1 << 40
 	maxPartitions    = 10_000
+	minDrainTimeout  = time.Millisecond
 	maxDrainTimeout  = time.Hour
 	maxAccessKeys    = 1000
 	maxAccessKeyText = 256
 )
 
 // Validate says everything that is wrong with c, each with its key and remedy, or nil. It starts and changes nothing.
-func (c Config) Validate() error {
-	c = c.withDefaults()
+func (c Config) Validate() error { return c.withDefaults().validate() }
+
+// ValidateGiven is Validate for a Config whose every number was given, by a user or by Defaults. None of them may be 0, and a 0 that a user
+// wrote must not mean the default in silence.
+func (c Config) ValidateGiven() error {
+	filled := c.withDefaults()
+	filled.DefaultPartitions, filled.TailMemory, filled.DrainTimeout = c.DefaultPartitions, c.TailMemory, c.DrainTimeout
+	return filled.validate()
+}
+
+func (c Config) validate() error {
 	v := &validation{}
 	if info, err := os.Stat(c.Data); err == nil && !info.IsDir() {
 		v.wrong("data", fmt.Sprintf("%s is a file", c.Data), "name a directory")
@@ -47,8 +57,8 @@ func (c Config) Validate() error {
 	if c.TailMemory < minTailMemory || c.TailMemory > maxTailMemory {
 		v.wrong("tail-memory", c.TailMemory.String()+" is out of bounds", fmt.Sprintf("give %s to %s", Size(minTailMemory), Size(maxTailMemory)))
 	}
-	if c.DrainTimeout < 0 || c.DrainTimeout > maxDrainTimeout {
-		v.wrong("drain-timeout", c.DrainTimeout.String()+" is out of bounds", fmt.Sprintf("give up to %s", maxDrainTimeout))
+	if c.DrainTimeout < minDrainTimeout || c.DrainTimeout > maxDrainTimeout {
+		v.wrong("drain-timeout", c.DrainTimeout.String()+" is out of bounds", fmt.Sprintf("give %s to %s", minDrainTimeout, maxDrainTimeout))
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
