@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/freshet/freshet/internal/app"
 )
@@ -27,7 +28,9 @@ func (c *serveCmd) Run(t *terminal) error {
 		return err
 	}
 	limitHeap(c.Config)
-	node, err := app.Start(t.ctx, c.Config, app.Deps{Logger: app.NewLogger(c.Config, t.stderr)})
+	logger := app.NewLogger(c.Config, t.stderr)
+	warnOfVariables(logger, os.Environ())
+	node, err := app.Start(t.ctx, c.Config, app.Deps{Logger: logger})
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
+	"log/slog"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
+
 	"github.com/freshet/freshet/internal/app"
 )
 
@@ -29,6 +33,47 @@ func bindEnvironment(k *kong.Kong) error {
 	}
 	visit(k.Model.Node)
 	return nil
+}
+
+// otherVariables are environment variables of ours that are no settings: of the tests and tools of the source tree.
+var otherVariables = []string{"FRESHET_CACHE", "FRESHET_BINARY", "FRESHET_TEST_RUN_MAIN"}
+
+// warnOfVariables logs each variable of an environment that looks like a setting and is none. It is no error, as such a variable can be
+// somebody else's: Kubernetes sets FRESHET_PORT and its like where a service is called freshet.
+func warnOfVariables(logger *slog.Logger, environment []string) {
+	known := []string{app.Environment(configFlag)}
+	for _, name := range app.Names() {
+		known = append(known, app.Environment(name))
+	}
+	for _, variable := range environment {
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, app.Environment("")) || slices.Contains(known, name) || slices.Contains(otherVariables, name) {
+			continue
+		}
+		nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(edits(name, a), edits(name, b)) })
+		logger.Warn("environment variable is no setting and has no effect", "variable", name, "nearest_setting", nearest)
+	}
+}
+
+// edits returns how many characters must be inserted, deleted or replaced to make b of a.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1) // of what was read of a: the edits to each beginning of b
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // settingsFile resolves flags from the configuration file; flags given and environment variables go before it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -65,6 +66,24 @@ func TestSettingsMeanTheSameWhereverTheyStand(t *testing.T) {
 	}
 	if got := parse(t, "serve", "--accept-any-rf", "--data", "other"); !*got.AcceptAnyRF || got.Data != "other" {
 		t.Errorf("flags do not go before the environment: %+v", got)
+	}
+}
+
+func TestVariablesThatAreNoSettingsAreNamed(t *testing.T) {
+	var log strings.Builder
+	warnOfVariables(slog.New(slog.NewTextHandler(&log, nil)), []string{
+		"FRESHET_DATA=d", "FRESHET_CONFIG=f", "FRESHET_CACHE=c", "FRESHET_BINARY=b", asProgram + "=1", "PATH=p", "=C:=C:", "FRESHETTE=1", "KAFKA=k",
+		"FRESHET_KAFKA_ADVERTIZED=hunter2", "FRESHET_TAILMEMORY=hunter2", "FRESHET_=",
+	})
+	for _, want := range []string{
+		"variable=FRESHET_KAFKA_ADVERTIZED nearest_setting=FRESHET_KAFKA_ADVERTISED", "variable=FRESHET_TAILMEMORY nearest_setting=FRESHET_TAIL_MEMORY", "variable=FRESHET_ ",
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no %q in the log", want)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != 3 || strings.Contains(log.String(), "hunter2") {
+		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }
 
