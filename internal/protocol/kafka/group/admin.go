@@ -39,7 +39,7 @@ type Description struct {
 	Members  []DescribedMember
 }
 
-// DescribedMember is one member of a Description. Metadata and Assignment are there for a stable group only.
+// DescribedMember is one member of a Description. Metadata is there for a stable group only; during a rebalance Assignment is the last one.
 type DescribedMember struct {
 	ID, Instance, Client, Host string
 	Metadata, Assignment       []byte
@@ -65,9 +65,9 @@ func (c *Coordinator) Describe(id string) (Description, error) {
 		d.Protocol = m.protocol
 	}
 	for _, mem := range m.ordered() {
-		dm := DescribedMember{ID: mem.id, Instance: mem.instance, Client: mem.client, Host: mem.host}
+		dm := DescribedMember{ID: mem.id, Instance: mem.instance, Client: mem.client, Host: mem.host, Assignment: mem.assignment}
 		if m.state == Stable {
-			dm.Metadata, dm.Assignment = mem.metadata(m.protocol), mem.assignment
+			dm.Metadata = mem.metadata(m.protocol)
 		}
 		d.Members = append(d.Members, dm)
 	}

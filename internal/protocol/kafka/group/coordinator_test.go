@@ -201,6 +201,44 @@ func TestCallerWhoGivesUpWaitsNoLonger(t *testing.T) {
 	})
 }
 
+// As in Kafka, tools see during a rebalance what the members had before it.
+func TestDescribeShowsOldAssignmentsDuringARebalance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{})
+		defer func() { b.stop() }()
+		old := b.stable("g").Member
+		described := func(state State, members int) {
+			t.Helper()
+			d, err := b.c.Describe("g")
+			if err != nil || d.State != state || len(d.Members) != members || d.Protocol != "" {
+				t.Fatalf("%+v, %v", d, err)
+			}
+			for _, m := range d.Members {
+				want := ""
+				if m.ID == old {
+					want = "x"
+				}
+				if string(m.Assignment) != want || m.Metadata != nil {
+					t.Errorf("%s: member %s has the assignment %q and metadata %q", state, m.ID, m.Assignment, m.Metadata)
+				}
+			}
+		}
+		joined := make(chan error, 2)
+		for _, member := range []string{"", old} {
+			go func() {
+				_, err := b.c.Join(t.Context(), "g", join(member))
+				joined <- err
+			}()
+			synctest.Wait()
+			if member == "" {
+				described(PreparingRebalance, 2)
+			}
+		}
+		expectErr(t, "join", errors.Join(<-joined, <-joined), nil)
+		described(CompletingRebalance, 2)
+	})
+}
+
 func TestStopAnswersWhoeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, Config{InitialDelay: time.Hour})

@@ -107,7 +107,6 @@ func (m *Machine) complete(now time.Time) {
 	m.syncBy = now.Add(m.rebalanceTimeout())
 	m.event("generation complete", "", fmt.Sprintf("%d members, protocol %s, leader %s", len(m.members), m.protocol, m.leader))
 	for _, mem := range m.ordered() {
-		mem.assignment = nil
 		if !mem.joined {
 			continue
 		}

@@ -57,7 +57,7 @@ func (m *Machine) Sync(now time.Time, to Token, s Sync) {
 func (m *Machine) assign(now time.Time, leader *member, assignments map[string][]byte) {
 	total := m.Bytes()
 	for _, mem := range m.members {
-		total += int64(len(assignments[mem.id]))
+		total += int64(len(assignments[mem.id]) - len(mem.assignment))
 	}
 	if total > m.room {
 		m.event("assignment refused", leader.id, "it would exceed the group's memory bound")
