@@ -30,7 +30,7 @@ func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffse
 		topic     string
 		partition int32
 	}
-	seen := map[asked]int{}
+	seen := map[asked]int{} // -1 when a repeated one is answered: there is one answer to it
 	for t := range req.Topics {
 		for _, p := range req.Topics[t].Partitions {
 			seen[asked{req.Topics[t].Topic, p.Partition}]++
@@ -44,7 +44,11 @@ func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffse
 			p := kmsg.NewListOffsetsResponseTopicPartition()
 			p.Partition = from.Partitions[i].Partition
 			failed := err
-			if seen[asked{from.Topic, p.Partition}] > 1 {
+			switch key := (asked{from.Topic, p.Partition}); {
+			case seen[key] < 0:
+				continue
+			case seen[key] > 1:
+				seen[key] = -1
 				failed = refuse(kerr.InvalidRequest, "partition is asked for more than once")
 			}
 			if req.IsolationLevel < 0 || req.IsolationLevel > 1 {
@@ -58,7 +62,9 @@ func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffse
 			}
 			to.Partitions = append(to.Partitions, p)
 		}
-		resp.Topics = append(resp.Topics, to)
+		if len(to.Partitions) > 0 || len(from.Partitions) == 0 {
+			resp.Topics = append(resp.Topics, to)
+		}
 	}
 	return resp
 }
