@@ -29,7 +29,7 @@ func (s *Server) produce(ctx context.Context, c *Client, r *wire.Request) (wire.
 	if err := r.Decode(ctx, &req); err != nil {
 		return nil, fmt.Errorf("Produce v%d: %w", r.Version, err)
 	}
-	a := &produced{version: r.Version, acks: req.Acks, topics: make([]producedTopic, len(req.Topics))}
+	a := &produced{log: s.log, version: r.Version, acks: req.Acks, topics: make([]producedTopic, len(req.Topics))}
 	a.begin(c, r)
 	entries := make([]stream.Append, 0, 8)
 	for t := range req.Topics {
@@ -45,6 +45,7 @@ func (s *Server) produce(ctx context.Context, c *Client, r *wire.Request) (wire.
 				p.entry = len(entries)
 				entries = append(entries, entry)
 			}
+			p.shard = entry.Shard
 		}
 	}
 	if len(entries) > 0 {

@@ -1,9 +1,12 @@
 package kafka
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet/freshet/internal/protocol/kafka/wire"
 	"github.com/freshet/freshet/internal/stream"
@@ -12,6 +15,7 @@ import (
 // produced is the answer to a Produce, laid out as the request is.
 type produced struct {
 	observed
+	log     stream.Log
 	version int16
 	acks    int16
 	topics  []producedTopic
@@ -26,7 +30,8 @@ type producedTopic struct {
 
 type producedPart struct {
 	partition int32
-	entry     int // its place among the ticket's results, or -1 if it was refused before
+	shard     stream.Shard // none if there is no such partition
+	entry     int          // its place among the ticket's results, or -1 if it was refused before
 	result    stream.Appended
 }
 
@@ -39,17 +44,39 @@ func (a *produced) Ready() <-chan struct{} {
 
 // collect takes over what became of the batches.
 func (a *produced) collect() {
-	if a.ticket == nil {
-		return
+	var results []stream.Appended
+	if a.ticket != nil {
+		results = a.ticket.Results()
 	}
-	results := a.ticket.Results()
 	for t := range a.topics {
 		for i := range a.topics[t].parts {
-			if p := &a.topics[t].parts[i]; p.entry >= 0 {
+			p := &a.topics[t].parts[i]
+			if p.entry >= 0 {
 				p.result = results[p.entry]
+			}
+			if p.result.Err != nil {
+				p.result.Start = a.start(p)
 			}
 		}
 	}
+}
+
+// tellsStart are the errors with which Kafka tells where the partition starts: those that it finds at its log, and that are the producer's.
+var tellsStart = map[int16]bool{
+	kerr.InvalidRecord.Code: true, kerr.InvalidTimestamp.Code: true, kerr.OutOfOrderSequenceNumber.Code: true,
+	kerr.DuplicateSequenceNumber.Code: true, kerr.InvalidProducerEpoch.Code: true,
+}
+
+// start returns the log start offset that goes with a partition's error, or -1.
+func (a *produced) start(p *producedPart) stream.Offset {
+	if p.shard == (stream.Shard{}) || !tellsStart[code(p.result.Err)] {
+		return -1
+	}
+	bounds, err := a.log.Bounds(context.Background(), p.shard)
+	if err != nil {
+		return -1
+	}
+	return bounds.Start
 }
 
 // Encode writes, per partition: index i32, error i16, base offset i64, v2 log append time i64, v5 log start offset i64, v8 the records with errors
@@ -85,9 +112,9 @@ func (a *produced) Encode(f *wire.Frame) error {
 }
 
 func (p *producedPart) append(b []byte, version int16) []byte {
-	r, base, start, at := &p.result, int64(-1), int64(-1), int64(-1)
+	r, base, at := &p.result, int64(-1), int64(-1)
 	if r.Err == nil {
-		base, start = int64(r.Base), int64(r.Start)
+		base = int64(r.Base)
 		if !r.Time.IsZero() {
 			at = r.Time.UnixMilli()
 		}
@@ -100,7 +127,7 @@ func (p *producedPart) append(b []byte, version int16) []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(at))
 	}
 	if version >= 5 {
-		b = binary.BigEndian.AppendUint64(b, uint64(start))
+		b = binary.BigEndian.AppendUint64(b, uint64(r.Start))
 	}
 	if version >= 8 {
 		b = appendBadRecords(b, r.Err, flexible)

@@ -229,6 +229,39 @@ func TestInitProducerIDTakesIDAndEpochTogether(t *testing.T) {
 	}
 }
 
+// Of errors that are the producer's, Kafka tells where the partition starts; not of those it knows before it looks into the log.
+func TestProduceErrorsTellTheLogStart(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	compact := "compact"
+	st := n.create(t, "events", 1, map[string]*string{"cleanup.policy": &compact})
+	r := n.raw(t)
+	expectOutcomes(t, ask[*kmsg.ProduceResponse](r, 9, produceRequest(st, sent{0, records(3, "k", batch.NoProducer)})), "0")
+	if _, err := n.log.Trim(t.Context(), st.Shard(0), 2); err != nil {
+		t.Fatal(err)
+	}
+	damaged := records(1, "k", batch.NoProducer)
+	damaged[len(damaged)-1] ^= 1
+	for _, row := range []struct {
+		partition int32
+		records   []byte
+		want      string
+		start     int64
+	}{
+		{0, plain(1), "INVALID_RECORD", 2},
+		{0, records(1, "k", batch.Producer{ID: 1, Epoch: 0, Sequence: 0}), "3", 2},
+		{0, records(1, "k", batch.Producer{ID: 1, Epoch: 0, Sequence: 9}), "OUT_OF_ORDER_SEQUENCE_NUMBER", 2},
+		{0, damaged, "CORRUPT_MESSAGE", -1},
+		{1, plain(1), "UNKNOWN_TOPIC_OR_PARTITION", -1},
+	} {
+		resp := ask[*kmsg.ProduceResponse](r, 9, produceRequest(st, sent{row.partition, row.records}))
+		expectOutcomes(t, resp, row.want)
+		if got := resp.Topics[0].Partitions[0].LogStartOffset; got != row.start {
+			t.Errorf("%s: log start offset %d, want %d", row.want, got, row.start)
+		}
+	}
+}
+
 func TestProduceWithoutAcknowledgement(t *testing.T) {
 	t.Parallel()
 	n := start(t)
@@ -277,6 +310,26 @@ func listRequest(topic string, timestamp int64) *kmsg.ListOffsetsRequest {
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	return req
+}
+
+func TestListOffsetsRefusesPartitionsAskedForTwiceOnce(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.create(t, "events", 2, nil)
+	req, again := listRequest("events", -1), listRequest("events", -2)
+	other := req.Topics[0].Partitions[0]
+	other.Partition = 1
+	req.Topics[0].Partitions = append(req.Topics[0].Partitions, other, req.Topics[0].Partitions[0])
+	req.Topics = append(req.Topics, again.Topics...)
+	got := ""
+	for _, topic := range ask[*kmsg.ListOffsetsResponse](n.raw(t), 5, req).Topics {
+		for _, p := range topic.Partitions {
+			got += fmt.Sprintf(" %s/%d error %d offset %d", topic.Topic, p.Partition, p.ErrorCode, p.Offset)
+		}
+	}
+	if want := " events/0 error 42 offset -1 events/1 error 0 offset 0"; got != want {
+		t.Errorf("got%s\nwant%s", got, want)
+	}
 }
 
 func TestListOffsetsRefusesUnknownIsolation(t *testing.T) {
