@@ -34,20 +34,21 @@ type checkCmd struct {
 
 // checked is what check --json prints.
 type checked struct {
-	Dir         string `json:"dir"`
-	Sound       bool   `json:"sound"`
-	Files       int    `json:"files"`
-	Groups      int64  `json:"groups"`
-	Batches     int64  `json:"batches"`
-	Changes     int64  `json:"changes"`
-	Bytes       int64  `json:"bytes"`
-	Checkpoints int    `json:"checkpoints"`
-	Streams     int    `json:"streams"`
-	Shards      int    `json:"shards"`
-	Documents   int    `json:"documents"`
-	Cursors     int    `json:"cursors"`
-	Torn        *place `json:"torn,omitempty"` // where a crash cut the log off; opening truncates it there
-	Damage      []flaw `json:"damage"`
+	Dir         string   `json:"dir"`
+	Sound       bool     `json:"sound"`
+	Files       int      `json:"files"`
+	Groups      int64    `json:"groups"`
+	Batches     int64    `json:"batches"`
+	Changes     int64    `json:"changes"`
+	Bytes       int64    `json:"bytes"`
+	Checkpoints int      `json:"checkpoints"`
+	Streams     int      `json:"streams"`
+	Shards      int      `json:"shards"`
+	Documents   int      `json:"documents"`
+	Cursors     int      `json:"cursors"`
+	Torn        *place   `json:"torn,omitempty"` // where a crash cut the log off; opening truncates it there
+	Stray       []string `json:"stray"`          // among the log's files and none of them
+	Damage      []flaw   `json:"damage"`
 }
 
 type place struct {
@@ -85,6 +86,7 @@ func (c *checkCmd) found(r *engine.Report) *checked {
 	found := &checked{
 		Dir: c.Dir, Sound: len(r.Damage) == 0, Files: r.Files, Groups: r.Groups, Batches: r.Batches, Changes: r.Changes, Bytes: r.Bytes,
 		Checkpoints: r.Checkpoints, Streams: r.Streams, Shards: r.Shards, Documents: r.Documents, Cursors: r.Cursors, Damage: []flaw{},
+		Stray: append([]string{}, r.Stray...),
 	}
 	if r.TornFile != "" {
 		found.Torn = &place{r.TornFile, r.TornByte}
@@ -106,6 +108,11 @@ func (f *checked) print(t *terminal) error {
 		f.Dir, verdict, f.Files, byteCount(f.Bytes), f.Groups, f.Batches, f.Changes, f.Checkpoints, f.Streams, f.Shards, f.Documents, f.Cursors)
 	if err == nil && f.Torn != nil {
 		_, err = fmt.Fprintf(t.stdout, "  torn         %s at byte %d: what a crash had not finished, and nothing that was acknowledged; the next start cuts it off\n", f.Torn.File, f.Torn.Byte)
+	}
+	for _, name := range f.Stray {
+		if err == nil {
+			_, err = fmt.Fprintf(t.stdout, "  stray        %s: it is no file of the log, and left alone\n", shown(name))
+		}
 	}
 	for _, d := range f.Damage {
 		if err == nil {

@@ -40,6 +40,12 @@ func TestCheckNamesDamage(t *testing.T) {
 	if code != exitOK || !strings.Contains(said, ": sound\n") || !strings.Contains(said, "1 with 1 shards") {
 		t.Fatalf("after kill: exit code %d, %s", code, said)
 	}
+	if err := os.WriteFile(filepath.Join(data, "log", "notes.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said = output("check", data); code != exitOK || !strings.Contains(said, ": sound\n") || !strings.Contains(said, "stray        "+filepath.Join("log", "notes.txt")) {
+		t.Fatalf("with a file that is not the log's: exit code %d, %s", code, said)
+	}
 	code, said = output("dump", data, "--stream", "t", "--shard", "0", "--from", "7", "--limit", "1", "--records")
 	at := regexp.MustCompile(`^log/(\S+) .*\n +batch t/0 offset=7\.\.7 byte=(\d+) size=(\d+) .*\n +record offset=7 .* key="key" value="value number 7"`).FindStringSubmatch(said)
 	if code != exitOK || at == nil {

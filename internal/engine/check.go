@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/freshet/freshet/internal/engine/format"
@@ -25,6 +26,7 @@ type Report struct {
 	Cursors     int
 	TornFile    string // where a crash has cut the log off, if it has: opening truncates it there
 	TornByte    int64
+	Stray       []string               // files among the log's that are none of it: nothing reads or removes them
 	Damage      []*stream.CorruptError // empty: all is as it was written
 }
 
@@ -75,6 +77,9 @@ func (c *checker) run() error {
 			_ = f.release() // was only read
 		}
 	}()
+	if err := c.strays(); err != nil {
+		return err
+	}
 	if err := c.checkpoints(e); err != nil {
 		return err
 	}
@@ -104,6 +109,21 @@ func (c *checker) run() error {
 		return nil // the rest would only repeat it in other words
 	}
 	return c.damaged(e.checkContiguous())
+}
+
+// strays names the files that are in the log's directory by mistake. Hidden ones are the system's.
+func (c *checker) strays() error {
+	names, err := c.fs.List(filepath.Join(c.dir, logDir))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		_, ok := parseFileName(name)
+		if !ok && !strings.HasPrefix(name, ".") && !slices.Contains([]string{nextName, rewriteTmp, spareName}, name) {
+			c.report.Stray = append(c.report.Stray, filepath.Join(logDir, name))
+		}
+	}
+	return nil
 }
 
 // checkpoints reads all checkpoints, also those that opening would not need.
