@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
 	"github.com/freshet/freshet/internal/agent"
 	"github.com/freshet/freshet/internal/app"
 	"github.com/freshet/freshet/internal/clock"

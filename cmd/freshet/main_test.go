@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/freshet/freshet/internal/app"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/freshet/freshet/internal/app"
 )
 
 // asProgram makes the test binary behave as freshet itself.

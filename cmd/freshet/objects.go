@@ -14,10 +14,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/klauspost/compress/gzip"
+
 	"github.com/freshet/freshet/internal/app"
 	"github.com/freshet/freshet/internal/backend/dir"
 	"github.com/freshet/freshet/internal/object"
-	"github.com/klauspost/compress/gzip"
 )
 
 // objectsIn names the data directory whose objects a verb reads; the node may run or not.

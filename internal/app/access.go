@@ -6,9 +6,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/freshet/freshet/internal/protocol/aws"
 	"github.com/freshet/freshet/internal/protocol/kafka"
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // Access is one request to the node's API, of any protocol, when it has been answered: a line of its access log. It marshals to JSON.

@@ -1,8 +1,9 @@
 package app
 
 import (
-	"github.com/freshet/freshet/internal/engine"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/freshet/freshet/internal/engine"
 )
 
 // logFigure is one metric of the log, read from its Stats.

@@ -1,10 +1,11 @@
 package app
 
 import (
-	"github.com/freshet/freshet/internal/protocol/aws"
-	"github.com/freshet/freshet/internal/protocol/kafka"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/freshet/freshet/internal/protocol/aws"
+	"github.com/freshet/freshet/internal/protocol/kafka"
 )
 
 // latencyBuckets reach from a cached read to a long poll, in seconds.

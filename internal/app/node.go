@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/engine"
 	"github.com/freshet/freshet/internal/protocol/aws"
@@ -23,7 +25,6 @@ import (
 	"github.com/freshet/freshet/internal/service/firehose"
 	"github.com/freshet/freshet/internal/service/kinesis"
 	"github.com/freshet/freshet/internal/vfs"
-	"golang.org/x/sync/errgroup"
 )
 
 // Deps are what a node takes from its surroundings. The zero value of each means the real one.

@@ -10,10 +10,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/stream"
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 const (

@@ -14,13 +14,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/state/memstate"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/stream/memlog"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // bench is a coordinator on memory, within a synctest bubble: the bubble's clock is the virtual one.

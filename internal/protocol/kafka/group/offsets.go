@@ -5,8 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/freshet/freshet/internal/stream"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet/freshet/internal/stream"
 )
 
 // Config returns what bounds the groups, defaults filled in.
