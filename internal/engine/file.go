@@ -31,6 +31,7 @@ type logFile struct {
 	extents  int
 	live     int64 // bytes of batches in spans
 	finished bool  // the footer is written
+	damaged  bool  // writing it anew has met damage: it is left as it is
 
 	grow      sync.Mutex
 	allocated int64 // guarded by grow: size of the file

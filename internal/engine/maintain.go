@@ -8,6 +8,7 @@ import (
 
 	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/vfs"
 )
 
 // tend tells maintain that there may be a file to give back or to write anew.
@@ -50,8 +51,8 @@ func (e *Engine) judge(err error) error {
 	switch {
 	case err == nil, errors.Is(err, stream.ErrClosed), errors.Is(err, stream.ErrUnavailable), errors.Is(err, stream.ErrNotFound):
 		return nil
-	case errors.Is(err, stream.ErrFull):
-		return nil
+	case errors.Is(err, stream.ErrFull), errors.Is(err, vfs.ErrNoSpace):
+		return nil // nothing but spare space depended on it; it is tried again
 	case errors.As(err, &corrupt):
 		// The damaged batch is not served and its file not given up; the rest of the log is sound.
 		e.cfg.Logger.Error("maintenance met damage, the file is left as it is", "error", err)
@@ -114,12 +115,16 @@ func (e *Engine) removeDead() error {
 		return gone
 	})
 	e.view.Unlock()
-	for _, f := range dead {
-		if err := e.discard(f); err != nil {
-			return err
-		}
+	return e.discardAll(dead)
+}
+
+// discardAll discards files, each of them even if another fails.
+func (e *Engine) discardAll(files []*logFile) error {
+	var errs []error
+	for _, f := range files {
+		errs = append(errs, e.discard(f))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // discard removes a file that nobody finds any more, or keeps it for nextFile to write over.
@@ -192,7 +197,7 @@ func (e *Engine) neighboursLocked(fit func(f *logFile) bool) []*logFile {
 	var longest, run []*logFile
 	var live int64
 	for _, f := range e.files {
-		if f.live == 0 || !e.settledLocked(f) || !fit(f) {
+		if f.live == 0 || f.damaged || !e.settledLocked(f) || !fit(f) {
 			run, live = nil, 0
 			continue
 		}

@@ -83,12 +83,16 @@ func (e *Engine) retain(ctx context.Context) error {
 	}
 	e.view.RUnlock()
 	var trims []change
+	var damage error // of one shard: the others' retention goes on
 	for _, s := range shards {
 		t, err := e.retainShard(s.id, now.UnixMilli())
-		if err != nil {
+		var corrupt *stream.CorruptError
+		switch {
+		case errors.As(err, &corrupt):
+			damage = errors.Join(damage, err)
+		case err != nil:
 			return err
-		}
-		if t != nil {
+		case t != nil:
 			trims = append(trims, t)
 		}
 		if len(trims) == maxTrims {
@@ -99,9 +103,9 @@ func (e *Engine) retain(ctx context.Context) error {
 		}
 	}
 	if len(trims) == 0 {
-		return nil
+		return damage
 	}
-	return e.proposeAll(ctx, true, trims...)
+	return errors.Join(damage, e.proposeAll(ctx, true, trims...))
 }
 
 // expired says whether the shard may have something to trim, without looking into its extents.

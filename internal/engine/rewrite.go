@@ -45,18 +45,30 @@ func (e *Engine) rewrite(old []*logFile) error {
 	err = r.run()
 	r.group.block.release()
 	if err != nil {
+		// What is there of the new file goes, or a full disk would stay full for its sake. It is not there if it has its own name already.
+		if gone := e.cfg.FS.Remove(e.logPath(rewriteTmp)); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
 		return errors.Join(fmt.Errorf("rewrite files %d to %d: %w", h.First, h.Last, err), f.release())
 	}
+	r.swap()
 	e.counters.rewrites.Add(1)
 	e.counters.rewritten.Add(r.at)
-	return nil
+	return e.discardAll(old)
 }
 
+// run makes the new file, up to the moment when it has its name.
 func (r *rewriting) run() error {
 	e := r.engine
 	for _, spans := range r.sources() {
 		for _, sp := range spans {
 			if err := r.copySpan(sp); err != nil {
+				var corrupt *stream.CorruptError
+				if errors.As(err, &corrupt) {
+					e.view.Lock()
+					sp.file.damaged = true // or it would keep its neighbours from being written anew, each time
+					e.view.Unlock()
+				}
 				return err
 			}
 		}
@@ -73,16 +85,7 @@ func (r *rewriting) run() error {
 	if err := e.writeFooter(r.file, t); err != nil {
 		return err
 	}
-	if err := e.adopt(r.file, rewriteTmp); err != nil {
-		return err
-	}
-	r.swap()
-	for _, f := range r.old {
-		if err := e.discard(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.adopt(r.file, rewriteTmp)
 }
 
 // sources returns the live spans of the old files, by shard, each shard's in order.
