@@ -23,8 +23,13 @@ type Extent struct {
 	Appended int64         // when the log took the batch, milliseconds since 1970
 }
 
-// Age is the time that retention counts from: the records' own, unless that lies in the future, which would keep them for ever.
-func (e *Extent) Age() int64 { return min(e.Latest, e.Appended) }
+// Age is the time that retention counts from: the records' own, unless they have none, or one in the future, which would keep them for ever.
+func (e *Extent) Age() int64 {
+	if e.Latest < 0 {
+		return e.Appended
+	}
+	return min(e.Latest, e.Appended)
+}
 
 // AppendExtents appends the bytes of extents to dst.
 func AppendExtents(dst []byte, extents []Extent) []byte {

@@ -204,6 +204,17 @@ var timeCases = []testCase{
 		h.equal("next base", h.putValues(s.Shard(0), "d").Base, 3)
 		h.equal("kept", h.values(forever.Shard(0), 0), "[kept]")
 	}},
+	{"records without a timestamp are as old as they are in the log", func(h *harness) {
+		h.needRetain()
+		s := h.createWith(stream.Spec{Name: "s", Shards: 1, Config: stream.Config{Retention: time.Hour}})
+		h.put(s.Shard(0), plain(time.UnixMilli(-1), "a"))
+		h.clock.Advance(time.Hour)
+		h.options.Retain(h, h.log)
+		h.equal("start", h.bounds(s.Shard(0)).Start, 0)
+		h.clock.Advance(time.Millisecond)
+		h.options.Retain(h, h.log)
+		h.equal("start", h.bounds(s.Shard(0)).Start, 1)
+	}},
 	{"retention defaults to a week", func(h *harness) {
 		h.needRetain()
 		s := h.create("s", 1)
