@@ -14,6 +14,7 @@ type position struct {
 	group  uint64 // number of the last group
 	sum    uint32 // its sum, or the file header's
 	synced uint64 // the last group known to be on the disk
+	closed bool   // nothing was written since an orderly Close
 }
 
 // wake tells the committer that the open group has something.
@@ -107,11 +108,13 @@ func (e *Engine) write(g *group) error {
 	if err := e.untilSpace(func() error { return e.writeAt(p.file, b, p.at) }); err != nil {
 		return fmt.Errorf("write group %d: %w", h.Number, err)
 	}
-	if g.sync {
+	// Behind an orderly Close the first group is synced whatever it holds: should a power cut take it, the log would look as that Close left
+	// it, and what readers have seen since would be replaced under the same leader epoch.
+	if g.sync || p.closed {
 		if err := p.file.file.Sync(); err != nil {
 			return &syncError{p.file.name, err}
 		}
-		p.synced = h.Number
+		p.synced, p.closed = h.Number, false
 		e.counters.syncs.Add(1)
 	}
 	e.counters.groups.Add(1)

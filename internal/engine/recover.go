@@ -56,7 +56,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	if err := e.checkContiguous(); err != nil {
 		return err
 	}
-	if !clean {
+	if e.log.closed = clean; !clean {
 		e.unclean = true
 		e.tables.epoch++
 	}
