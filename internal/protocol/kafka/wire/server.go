@@ -114,6 +114,9 @@ func (s *Server) accept(ctx context.Context) error {
 	}
 }
 
+// errTooMany ends a connection for which there is no room.
+var errTooMany = errors.New("too many connections")
+
 func (s *Server) open(ctx context.Context, nc net.Conn) {
 	c := newConn(ctx, s, nc)
 	s.mu.Lock()
@@ -123,8 +126,8 @@ func (s *Server) open(ctx context.Context, nc net.Conn) {
 	}
 	s.mu.Unlock()
 	if full {
-		s.cfg.Logger.Warn("connection refused", "peer", nc.RemoteAddr(), "reason", "too many connections", "max", s.cfg.MaxConnections)
-		nc.Close()
+		s.cfg.Logger.Warn("connection refused", "peer", nc.RemoteAddr(), "reason", errTooMany, "max", s.cfg.MaxConnections)
+		c.shut(errTooMany)
 		return
 	}
 	s.served.Go(func() {
