@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -30,6 +31,8 @@ type Conn struct {
 	wrote atomic.Int64 // tick of the last progress in writing; 0 = nobody writes
 
 	queue queue
+	gone  chan struct{} // closed by shut: what is pending will never be written
+	once  sync.Once     // closes gone
 }
 
 type phase = int32
@@ -44,7 +47,7 @@ const (
 const inBuffer = 4 << 10
 
 func newConn(ctx context.Context, s *Server, nc net.Conn) *Conn {
-	c := &Conn{server: s, net: nc, in: bufio.NewReaderSize(nc, inBuffer)}
+	c := &Conn{server: s, net: nc, in: bufio.NewReaderSize(nc, inBuffer), gone: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.queue.init(c)
 	return c
@@ -223,11 +226,14 @@ func (c *Conn) flush(f *Frame) error {
 	for rest := all; len(rest) > 0; {
 		c.wrote.Store(c.server.ticks.Load() + 1)
 		n, size := 0, 0
-		for n < len(rest) && (n == 0 || size+len(rest[n]) <= maxWrite) {
+		for n < len(rest) && size+len(rest[n]) <= maxWrite {
 			size += len(rest[n])
 			n++
 		}
 		part := rest[:n:n]
+		if n == 0 { // a large one goes in pieces
+			part, rest[0] = net.Buffers{rest[0][:maxWrite]}, rest[0][maxWrite:]
+		}
 		if _, err := part.WriteTo(c.net); err != nil {
 			return fmt.Errorf("write answer: %w", err)
 		}
@@ -279,6 +285,7 @@ func (c *Conn) finish() {
 func (c *Conn) shut(reason error) {
 	c.cancel(reason)
 	c.net.Close()
+	c.once.Do(func() { close(c.gone) })
 }
 
 // WatchPeer returns a context that ends as ctx does, or with ErrPeerGone when the client closes the connection. stop must be called before

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"sync"
 )
@@ -101,7 +102,8 @@ func (q *queue) run() {
 	}
 }
 
-// next waits for an answer to be pending and ready, and returns it with the ready ones behind it; none if the queue is closed.
+// next waits for an answer to be pending and ready, and returns it with the ready ones behind it; none if the queue is closed. Once the
+// connection is gone it returns all, ready or not: what they wait for may take for ever, as a disk that is full.
 func (q *queue) next(into []pending) []pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -113,8 +115,16 @@ func (q *queue) next(into []pending) []pending {
 	}
 	first := q.pending[0].answer.Ready()
 	q.mu.Unlock()
-	<-first
-	q.mu.Lock()
+	select {
+	case <-first:
+		q.mu.Lock()
+	case <-q.conn.gone:
+		q.mu.Lock()
+		if q.err == nil {
+			q.err = context.Cause(q.conn.ctx)
+		}
+		return append(into, q.pending...)
+	}
 	for _, p := range q.pending {
 		select {
 		case <-p.answer.Ready():

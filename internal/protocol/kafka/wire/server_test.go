@@ -449,6 +449,60 @@ func TestStoppingAnswersWhatIsPending(t *testing.T) {
 	<-stopped
 }
 
+// TestStoppingDoesNotWaitForEver: an answer that never becomes ready, as of a batch that a full disk holds up, does not keep the server from ending.
+func TestStoppingDoesNotWaitForEver(t *testing.T) {
+	f := serve(t)
+	c := f.dial(t)
+	write(t, c, request(keyLater, 0, 1, "x"), request(keyEcho, 0, 2, "x"))
+	eventually(t, "both are served", func() bool { return f.served.Load() == 2 })
+	stopped := make(chan struct{})
+	go func() { f.stop(); close(stopped) }()
+	eventually(t, "the server ends", func() bool {
+		f.clock.Advance(DefaultDrainTimeout)
+		select {
+		case <-stopped:
+			return true
+		default:
+			return false
+		}
+	})
+	expectClosed(t, c)
+}
+
+// pieces is a connection that counts what it is given to write.
+type pieces struct {
+	net.Conn
+	all     bytes.Buffer
+	largest int
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.largest = max(p.largest, len(b))
+	return p.all.Write(b)
+}
+
+// TestLargeAnswersAreWrittenInPieces: the deadline for progress begins again with each write, so that a slow client can have a batch of any size.
+func TestLargeAnswersAreWrittenInPieces(t *testing.T) {
+	to := &pieces{}
+	c := &Conn{server: &Server{}, net: to}
+	var f Frame
+	var want []byte
+	for i, size := range []int{10, 5*maxWrite + 3, 2000, maxWrite, maxWrite + 1} {
+		b := bytes.Repeat([]byte{byte(i)}, size)
+		f.Attach(b)
+		want = append(want, b...)
+	}
+	if err := c.flush(&f); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(to.all.Bytes(), want) {
+		t.Error("other bytes were written than were to be")
+	}
+	if to.largest > maxWrite {
+		t.Errorf("%d bytes were written at once", to.largest)
+	}
+}
+
 func TestBudget(t *testing.T) {
 	b := NewBudget(10)
 	ctx, cancel := context.WithCancelCause(context.Background())

@@ -47,7 +47,7 @@ type Answer interface {
 	// Encode appends the body of the response. ErrNoAnswer sends nothing; any other error closes the connection.
 	Encode(f *Frame) error
 	// Done is called once, when the client has the bytes or never will: what Frame.Attach was given is not used any more. written is the
-	// size of the frame.
+	// size of the frame. If err is not nil Encode may not have been called, and Ready not be closed.
 	Done(written int, err error)
 }
 
