@@ -48,6 +48,9 @@ type fetching struct {
 	answer *fetched
 	req    *kmsg.FetchRequest
 	full   bool // list every partition, not only those with news
+
+	want     int // bytes for which the answer goes out: min_bytes, or all that it may have
+	readable int // bytes found that count for that
 }
 
 // run fills the answer, waiting if need be.
@@ -64,7 +67,7 @@ func (f *fetching) run(ctx context.Context) {
 	defer timer.Stop()
 	f.set.watch()
 	for {
-		have := f.answer.bytes
+		have := f.readable
 		f.answer.release() // nothing is held while waiting
 		timely := f.wait(watched, timer, have)
 		f.examine(ctx)
@@ -76,7 +79,7 @@ func (f *fetching) run(ctx context.Context) {
 
 // enough says whether the answer may go out.
 func (f *fetching) enough() bool {
-	return f.answer.failed || f.answer.bytes >= int(f.req.MinBytes)
+	return f.answer.failed || f.readable >= f.want
 }
 
 // wait returns true when there may be enough bytes beside those that there were, false when the time is over or nobody waits any more. To
@@ -99,7 +102,7 @@ func (f *fetching) wait(ctx context.Context, timer clock.Timer, have int) bool {
 			have += int(max(bounds.Bytes-p.bytes, int64(bounds.End-p.end)))
 			p.bytes, p.end = bounds.Bytes, bounds.End
 		}
-		if have >= int(f.req.MinBytes) {
+		if have >= f.want {
 			return true
 		}
 	}
@@ -111,6 +114,7 @@ func (f *fetching) examine(ctx context.Context) {
 	limit := int64(min(f.req.MaxBytes, f.server.cfg.MaxFetchBytes))
 	taken := f.server.answers.TakeUpTo(limit)
 	left := int(taken)
+	f.want, f.readable = min(int(f.req.MinBytes), max(left, 1)), 0
 	a := f.answer
 	var skipped, served []*fetchPart
 	queue := f.set.hot

@@ -47,6 +47,16 @@ func (e *fetchEntry) cut(end stream.Offset) {
 	}
 }
 
+// next returns the offset behind the batches, or that of the partition if there are none.
+func (e *fetchEntry) next() stream.Offset {
+	if n := len(e.chunk.Batches); n > 0 {
+		if h, err := batch.Parse(e.chunk.Batches[n-1]); err == nil {
+			return stream.Offset(h.LastOffset()) + 1
+		}
+	}
+	return e.part.offset
+}
+
 // add takes e into the answer if it has news, or all is set.
 func (a *fetched) add(e fetchEntry, all bool) {
 	p, b := e.part, e.chunk.Bounds
@@ -79,8 +89,8 @@ func (a *fetched) finish() {
 	for i := range a.entries {
 		e := &a.entries[i]
 		e.part.slot = 0
-		if e.err == nil {
-			e.part.told = e.chunk.Bounds
+		if e.part.told = e.chunk.Bounds; e.err != nil {
+			e.part.told = unknownBounds // which is what the error came with: the first answer without it is news
 		}
 		e.part = nil
 	}
@@ -153,7 +163,7 @@ func (a *fetched) sameTopic(from int) int {
 func (a *fetched) encodePart(f *wire.Frame, e *fetchEntry) {
 	bounds, flexible := e.chunk.Bounds, a.version >= 12
 	if e.err != nil {
-		bounds = stream.Bounds{Start: -1, End: -1, LastStable: -1}
+		bounds = unknownBounds
 	}
 	f.Buf = binary.BigEndian.AppendUint32(f.Buf, uint32(e.key.partition))
 	f.Buf = binary.BigEndian.AppendUint16(f.Buf, uint16(code(e.err)))

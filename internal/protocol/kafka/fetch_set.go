@@ -46,6 +46,9 @@ type fetchPart struct {
 	slot  int           // 1 + its entry in the answer being made, or 0
 }
 
+// unknownBounds stand for those of a partition of which nothing can be said, or was said yet.
+var unknownBounds = stream.Bounds{Start: -1, End: -1, LastStable: -1}
+
 func newFetchSet(log stream.Log) *fetchSet {
 	return &fetchSet{log: log, parts: map[fetchKey]*fetchPart{}, byShard: map[stream.Shard]*fetchPart{}}
 }
@@ -60,7 +63,7 @@ func (f *fetchSet) update(req *kmsg.FetchRequest) {
 			p := f.parts[key]
 			if p == nil {
 				p = &fetchPart{key: key}
-				p.told = stream.Bounds{Start: -1, End: -1, LastStable: -1}
+				p.told = unknownBounds
 				f.parts[key] = p
 			}
 			p.offset, p.maxBytes = stream.Offset(from.FetchOffset), from.PartitionMaxBytes
@@ -201,8 +204,11 @@ func (f *fetching) read(ctx context.Context, p *fetchPart, left int) (e fetchEnt
 	limit := max(1, min(left, int(p.maxBytes)))
 	e.chunk, e.err = f.server.log.Read(ctx, p.shard, p.offset, limit)
 	p.bytes, p.end = e.chunk.Bounds.Bytes, e.chunk.Bounds.End
-	if e.err == nil {
-		e.err = f.check(ctx, &e)
+	if e.err == nil || errors.Is(e.err, stream.ErrOutOfRange) {
+		// Where the consumer believes in another leader, or has records that the log has not, it is told that rather than where it may read.
+		if err := f.check(ctx, &e); err != nil || e.diverging {
+			e.err = err
+		}
 	}
 	if e.err != nil {
 		if errors.Is(e.err, stream.ErrNotFound) {
@@ -219,7 +225,12 @@ func (f *fetching) read(ctx context.Context, p *fetchPart, left int) (e fetchEnt
 	if !first && e.chunk.Bytes() > limit {
 		e.chunk.Release()
 	}
-	return e, p.offset < end
+	n := e.chunk.Bytes()
+	if e.next() < end { // whole batches leave room that counts as filled: there is something for it (Apache Kafka cuts batches)
+		n = max(n, limit)
+	}
+	f.readable += n
+	return e, p.offset < end || e.diverging
 }
 
 // check compares epochs, and keeps from old clients what they cannot read.

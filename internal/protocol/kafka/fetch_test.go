@@ -292,6 +292,78 @@ func TestFetchWaits(t *testing.T) {
 	}
 }
 
+// TestFetchDoesNotWaitForWhatDoesNotFit: batches are whole, so an answer may have fewer bytes than are asked for though there are more: they do
+// not come by waiting.
+func TestFetchDoesNotWaitForWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	n, v := waiting(t)
+	st := n.create(t, "events", 2, nil)
+	for p := range int32(2) {
+		for range 4 {
+			n.put(t, st, p, 10_000)
+		}
+	}
+	r := n.raw(t)
+	for name, row := range map[string]struct {
+		least, total, each int32
+		parts              []want
+		waits              bool
+		want               []string
+	}{
+		"the partition's size is the least":     {25_000, 1 << 20, 25_000, []want{{0, 0}}, false, []string{"0:[0 1]"}},
+		"the answer's size is the least":        {25_000, 25_000, 1 << 20, []want{{0, 0}}, false, []string{"0:[0 1]"}},
+		"more than the answer may have":         {1 << 20, 25_000, 1 << 20, []want{{0, 0}, {1, 0}}, false, []string{"0:[0 1]", "1:[]"}},
+		"more than the partition's size, twice": {50_000, 1 << 20, 25_000, []want{{0, 0}, {1, 0}}, false, []string{"0:[0 1]", "1:[0 1]"}},
+		"more than the partition's size":        {50_000, 1 << 20, 25_000, []want{{0, 0}}, true, []string{"0:[0 1]"}},
+		"more than there is":                    {50_000, 1 << 20, 1 << 20, []want{{0, 0}}, true, []string{"0:[0 1 2 3]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sleepers := v.Waiting()
+			req := fetchRequest(st, row.parts...)
+			req.SessionEpoch, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = -1, 500, row.least, row.total
+			for i := range req.Topics[0].Partitions {
+				req.Topics[0].Partitions[i].PartitionMaxBytes = row.each
+			}
+			done := make(chan *kmsg.FetchResponse, 1)
+			go func() { done <- ask[*kmsg.FetchResponse](r, 12, req) }()
+			waited := false
+			eventually(t, "it answers or waits", func() bool {
+				waited = v.Waiting() > sleepers
+				return waited || len(done) > 0
+			})
+			if waited != row.waits {
+				t.Errorf("it waits: %v", waited)
+			}
+			v.Advance(500 * time.Millisecond)
+			expectListed(t, <-done, row.want...)
+		})
+	}
+}
+
+// TestFetchTellsOfAnotherLeaderFirst: a consumer whose offset a truncation has taken learns of that, and not only that its offset is out of range:
+// for that it would begin anew somewhere.
+func TestFetchTellsOfAnotherLeaderFirst(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "events", 1, nil)
+	n.put(t, st, 0, 10)
+	n.log.BumpEpochs()
+	n.put(t, st, 0, 10)
+	r := n.raw(t)
+	req := fetchRequest(st, want{0, 9})
+	req.SessionEpoch = -1
+	p := &req.Topics[0].Partitions[0]
+	p.CurrentLeaderEpoch = 0
+	expectListed(t, ask[*kmsg.FetchResponse](r, 12, req), "0:FENCED_LEADER_EPOCH")
+	p.CurrentLeaderEpoch, p.LastFetchedEpoch = 1, 0
+	got := ask[*kmsg.FetchResponse](r, 12, req).Topics[0].Partitions[0]
+	if got.ErrorCode != 0 || got.DivergingEpoch.Epoch != 0 || got.DivergingEpoch.EndOffset != 1 {
+		t.Errorf("an offset behind the end, of an epoch that ended before: %+v", got)
+	}
+	p.LastFetchedEpoch = -1
+	expectListed(t, ask[*kmsg.FetchResponse](r, 12, req), "0:OFFSET_OUT_OF_RANGE")
+}
+
 func TestFetchSessionListsOnlyNews(t *testing.T) {
 	t.Parallel()
 	n := start(t)
