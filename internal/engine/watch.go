@@ -61,18 +61,16 @@ func (w *watcher) Add(shards ...stream.Shard) {
 		return
 	}
 	for _, id := range shards {
-		if r := w.shards[id]; r != nil {
-			w.reportLocked(r)
-			continue
-		}
 		s := w.engine.tables.shards[id]
-		r := &watched{watcher: w, shard: s}
-		if s == nil {
-			r.shard = &shard{id: id}
-		} else {
+		r := w.shards[id]
+		if r == nil {
+			r = &watched{watcher: w, shard: &shard{id: id}}
+			w.shards[id] = r
+		}
+		if s != nil && s != r.shard { // new here, or new in the log since
+			r.shard = s
 			s.watchers = append(s.watchers, r)
 		}
-		w.shards[id] = r
 		w.reportLocked(r)
 	}
 }

@@ -19,6 +19,23 @@ var watchCases = []testCase{
 		h.takes(w, s.Shard(0))
 		h.quiet(w)
 	}},
+	{"a shard that did not exist is watched once it is added again", func(h *harness) {
+		s := h.create("s", 1)
+		w := h.watch()
+		w.Add(s.Shard(1))
+		h.takes(w, s.Shard(1))
+		shards := int32(2)
+		_, err := h.log.Alter(h.Context(), s.ID, stream.Change{Shards: &shards})
+		h.must(err)
+		w.Add(s.Shard(1))
+		h.takes(w, s.Shard(1))
+		h.quiet(w)
+		h.putValues(s.Shard(1), "x")
+		h.takes(w, s.Shard(1))
+		w.Remove(s.Shard(1))
+		h.putValues(s.Shard(1), "x")
+		h.quiet(w)
+	}},
 	{"a shard is reported once however often it moved", func(h *harness) {
 		s := h.create("s", 3)
 		w := h.watch(s.Shard(0), s.Shard(1))
