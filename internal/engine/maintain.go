@@ -192,17 +192,19 @@ func (e *Engine) wasteful() []*logFile {
 	return run
 }
 
-// neighboursLocked returns the longest run of settled, live neighbours that fit and whose batches fill no more than one file.
+// neighboursLocked returns the longest run of settled, live neighbours that fit and whose batches fill no more than one file, by size and number.
 func (e *Engine) neighboursLocked(fit func(f *logFile) bool) []*logFile {
 	var longest, run []*logFile
 	var live int64
+	extents := 0
 	for _, f := range e.files {
 		if f.live == 0 || f.damaged || !e.settledLocked(f) || !fit(f) {
-			run, live = nil, 0
+			run, live, extents = nil, 0, 0
 			continue
 		}
-		if live += f.live; live > e.cfg.FileBytes {
-			run, live = nil, f.live
+		live, extents = live+f.live, extents+f.extents
+		if live > e.cfg.FileBytes || extents > e.cfg.MaxExtents {
+			run, live, extents = nil, f.live, f.extents
 		}
 		if run = append(run, f); len(run) > len(longest) {
 			longest = run

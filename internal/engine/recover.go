@@ -255,6 +255,7 @@ func (e *Engine) loadFinished(f *logFile) error {
 		s.spans = append(s.spans, sp)
 		f.spans = append(f.spans, sp)
 		f.live += sp.Bytes
+		f.extents += int(sp.Count)
 	}
 	return nil
 }

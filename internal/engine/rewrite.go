@@ -167,6 +167,7 @@ func (r *rewriting) index(s *shard, x format.Extent, next stream.Offset) {
 		r.spans = append(r.spans, newSpan(s, r.file, &x))
 		n++
 	}
+	r.file.extents++
 	r.spans[n-1].add(x, next)
 }
 
