@@ -70,7 +70,8 @@ type Engine struct {
 
 	index       indexCache
 	readAhead   readAhead
-	readBuffers sync.Pool // of *[]byte
+	readBuffers sync.Pool     // of *[]byte
+	searching   chan struct{} // capacity maxSearches: one value for each batch that is looked into
 
 	recycling sync.Mutex
 	recycled  bool          // guarded by recycling: there is a dead file to write over
@@ -116,6 +117,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		tables:    newTables(cfg.MaxProducers),
 		index:     indexCache{budget: cfg.IndexBytes},
 		readAhead: readAhead{budget: cfg.AheadBytes},
+		searching: make(chan struct{}, maxSearches),
 		work:      make(chan struct{}, 1),
 		hungry:    make(chan struct{}, 1),
 		chores:    make(chan struct{}, 1),

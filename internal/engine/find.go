@@ -110,15 +110,34 @@ func (e *Engine) latestTimestamp(ctx context.Context, id stream.Shard) (latest i
 // latestWithin returns the largest timestamp at or behind start in the batch that holds start.
 func (e *Engine) latestWithin(ctx context.Context, id stream.Shard, start stream.Offset) (int64, error) {
 	most := int64(-1 << 63)
-	c, err := e.Read(ctx, id, start, 1)
-	defer c.Release()
-	for _, b := range c.Batches {
-		visitRecords(b, start, func(_ stream.Offset, timestamp int64) bool {
-			most = max(most, timestamp)
-			return true
-		})
-	}
+	err := e.lookInto(ctx, id, start, func(_ stream.Offset, timestamp int64) bool {
+		most = max(most, timestamp)
+		return true
+	})
 	return most, err
+}
+
+// maxSearches bounds how many batches are looked into at the same time: each may be decompressed.
+const maxSearches = 4
+
+// lookInto calls visit with the records from an offset on to the end of the batch that holds it, until it returns false; with none if they were
+// trimmed meanwhile.
+func (e *Engine) lookInto(ctx context.Context, id stream.Shard, from stream.Offset, visit func(stream.Offset, int64) bool) error {
+	select {
+	case e.searching <- struct{}{}:
+		defer func() { <-e.searching }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	c, err := e.Read(ctx, id, from, 1)
+	defer c.Release()
+	for _, b := range c.Batches { // one at most
+		visitRecords(b, from, visit)
+	}
+	if errors.Is(err, stream.ErrOutOfRange) {
+		return nil
+	}
+	return err
 }
 
 // visitRecords calls visit with offset and timestamp of the batch's records from start on. A batch whose records cannot be read counts as one record.
@@ -171,22 +190,12 @@ func (e *Engine) findRecord(ctx context.Context, id stream.Shard, may func(lates
 
 // findInBatch returns the first record that fits, from an offset on to the end of the batch that holds it.
 func (e *Engine) findInBatch(ctx context.Context, id stream.Shard, from stream.Offset, fits func(int64) bool) (at stream.Offset, when time.Time, ok bool, err error) {
-	c, err := e.Read(ctx, id, from, 1)
-	defer c.Release()
-	for _, b := range c.Batches {
-		visitRecords(b, from, func(offset stream.Offset, timestamp int64) bool {
-			if ok = fits(timestamp); ok {
-				at, when = offset, time.UnixMilli(timestamp)
-			}
-			return !ok
-		})
-		if ok {
-			break
+	err = e.lookInto(ctx, id, from, func(offset stream.Offset, timestamp int64) bool {
+		if ok = fits(timestamp); ok {
+			at, when = offset, time.UnixMilli(timestamp)
 		}
-	}
-	if errors.Is(err, stream.ErrOutOfRange) {
-		err = nil // trimmed meanwhile
-	}
+		return !ok
+	})
 	return at, when, ok, err
 }
 
