@@ -17,22 +17,25 @@ const maxReadBatches = 1 << 16
 // Read implements stream.Log. What the tail of the log in memory still has is returned without copy; the rest is read from the files and
 // checked. Chunks share memory with the tail, so releasing them soon lets it be recycled.
 func (e *Engine) Read(ctx context.Context, id stream.Shard, from stream.Offset, maxBytes int) (stream.Chunk, error) {
+	c := collector{engine: e, left: maxBytes}
+	next := from
+	if r := e.readAhead.take(aheadKey{id, from}); r != nil { // before the bounds, so that it ends within them
+		next = c.adopt(r, from)
+	}
 	e.view.RLock()
 	s := e.tables.shards[id]
 	if s == nil {
 		defer e.view.RUnlock()
+		c.release()
 		return stream.NewChunk(stream.Bounds{}, nil, nil), e.noShardLocked(id)
 	}
 	bounds := s.bounds(e.tables.epoch) // what is appended meanwhile is another Read's
 	e.view.RUnlock()
 	if from < bounds.Start || from > bounds.End {
+		c.release()
 		return stream.NewChunk(bounds, nil, nil), fmt.Errorf("%w: %d is not between %d and %d", stream.ErrOutOfRange, from, bounds.Start, bounds.End)
 	}
-	c := collector{engine: e, left: maxBytes}
-	if r := e.readAhead.take(aheadKey{id, from}); r != nil {
-		from = c.adopt(r, from)
-	}
-	next, err := c.walk(ctx, s, from, bounds.End)
+	next, err := c.walk(ctx, s, next, bounds.End)
 	if err != nil || len(c.batches) == 0 {
 		c.release()
 		return stream.NewChunk(bounds, nil, nil), err
@@ -123,6 +126,10 @@ func (c *collector) adopt(r *aheadRead, from stream.Offset) stream.Offset {
 // findRun returns the extents of the span that holds from, loading them if they are on disk only. Its file is nil if there is no such span.
 func (e *Engine) findRun(s *shard, from, end stream.Offset) (run, error) {
 	e.view.RLock()
+	if err := e.closedLocked(); err != nil { // the files may be closed
+		e.view.RUnlock()
+		return run{}, err
+	}
 	i := s.spanAt(from)
 	if i == len(s.spans) || s.spans[i].First > from {
 		e.view.RUnlock()
@@ -280,16 +287,18 @@ func (c *collector) release() {
 		b.release()
 	}
 	for _, b := range c.buffers {
-		c.engine.readBuffers.Put(b)
+		if int64(cap(*b)) <= max(c.engine.cfg.ReadBytes, minBuffer) { // a larger one, of one batch, would serve small reads for long
+			c.engine.readBuffers.Put(b)
+		}
 	}
 	*c = collector{engine: c.engine}
 }
 
-// buffer returns n bytes for a read of r, out of memory for all that is wanted of it.
+// buffer returns n bytes for a read of r, out of memory for all that is wanted of it, as far as one read goes.
 func (c *collector) buffer(n int, r *run) []byte {
 	if n > len(c.free) {
 		size, _, _ := r.wanted(c.left)
-		size = max(size, n, minBuffer)
+		size = max(min(size, int(c.engine.cfg.ReadBytes)), n, minBuffer)
 		b, _ := c.engine.readBuffers.Get().(*[]byte)
 		if b == nil || cap(*b) < size {
 			fresh := make([]byte, size)
