@@ -28,10 +28,10 @@ type logFile struct {
 
 	// Guarded by Engine.view.
 	spans    []*span // one per shard with batches here
-	extents  int      // batches, dead ones included
-	live     int64 // bytes of batches in spans
-	finished bool  // the footer is written
-	damaged  bool  // writing it anew has met damage: it is left as it is
+	extents  int     // batches, dead ones included
+	live     int64   // bytes of batches in spans
+	finished bool    // the footer is written
+	damaged  bool    // writing it anew has met damage: it is left as it is
 
 	grow      sync.Mutex
 	allocated int64 // guarded by grow: size of the file
