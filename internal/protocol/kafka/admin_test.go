@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -61,9 +62,14 @@ func TestRecordsOfCompactedTopicsAreNotDeletedByOffset(t *testing.T) {
 
 func TestDescribeLogDirsTellsTheDisk(t *testing.T) {
 	t.Parallel()
-	var failed error
+	var failed atomic.Pointer[error]
 	n := start(t, func(c *kafka.Config) {
-		c.DiskSpace = func(context.Context) (int64, int64, error) { return 1000, 600, failed }
+		c.DiskSpace = func(context.Context) (int64, int64, error) {
+			if err := failed.Load(); err != nil {
+				return 0, 0, *err
+			}
+			return 1000, 600, nil
+		}
 	})
 	r := n.raw(t)
 	sizes := func(v int16) [2]int64 {
@@ -75,7 +81,8 @@ func TestDescribeLogDirsTellsTheDisk(t *testing.T) {
 			t.Errorf("v%d: %v", v, got)
 		}
 	}
-	failed = errors.New("no such disk")
+	err := errors.New("no such disk")
+	failed.Store(&err)
 	if got := sizes(4); got != [2]int64{-1, -1} {
 		t.Errorf("a disk that cannot be told: %v", got)
 	}
