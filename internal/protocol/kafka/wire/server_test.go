@@ -454,10 +454,10 @@ func TestStoppingDoesNotWaitForEver(t *testing.T) {
 	f := serve(t)
 	c := f.dial(t)
 	write(t, c, request(keyLater, 0, 1, "x"), request(keyEcho, 0, 2, "x"))
-	eventually(t, "both are served", func() bool { return f.served.Load() == 2 })
+	clocktest.Eventually(t, "both are served", func() bool { return f.served.Load() == 2 })
 	stopped := make(chan struct{})
 	go func() { f.stop(); close(stopped) }()
-	eventually(t, "the server ends", func() bool {
+	clocktest.Eventually(t, "the server ends", func() bool {
 		f.clock.Advance(DefaultDrainTimeout)
 		select {
 		case <-stopped:
