@@ -13,8 +13,7 @@ import (
 // other. Who comes for what was read takes it; who comes in vain reads for itself.
 type readAhead struct {
 	mu      sync.Mutex
-	budget  int64
-	held    int64
+	most    int // reads held or under way; each may have ReadBytes of memory, and the rest of one batch more
 	reads   map[aheadKey]*list.Element
 	order   list.List      // of *aheadRead, oldest first
 	closed  bool           // nothing is begun any more
@@ -30,7 +29,6 @@ type aheadKey struct {
 // aheadRead is a Read that nobody has come for yet.
 type aheadRead struct {
 	key   aheadKey
-	bytes int // of the budget
 	began time.Time
 	ready chan struct{} // closed when it was read
 	got   collector     // valid once ready; whoever took the read releases it
@@ -61,20 +59,19 @@ func (a *readAhead) take(k aheadKey) *aheadRead {
 func (a *readAhead) removeLocked(at *list.Element) *aheadRead {
 	r := a.order.Remove(at).(*aheadRead)
 	delete(a.reads, r.key)
-	a.held -= int64(r.bytes)
 	return r
 }
 
 // begin reads up to maxBytes of a shard from an offset on, unless there is no room.
 func (a *readAhead) begin(e *Engine, s *shard, from stream.Offset, maxBytes int) {
 	now := e.cfg.Clock.Now()
-	r := &aheadRead{key: aheadKey{s.id, from}, bytes: min(maxBytes, int(e.cfg.ReadBytes)), began: now, ready: make(chan struct{})}
+	r := &aheadRead{key: aheadKey{s.id, from}, began: now, ready: make(chan struct{})}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed || a.reads[r.key] != nil {
 		return
 	}
-	for a.held+int64(r.bytes) > a.budget {
+	for a.order.Len() >= a.most {
 		oldest := a.order.Front()
 		if oldest == nil || now.Sub(oldest.Value.(*aheadRead).began) < staleAhead {
 			return
@@ -85,10 +82,9 @@ func (a *readAhead) begin(e *Engine, s *shard, from stream.Offset, maxBytes int)
 		a.reads = map[aheadKey]*list.Element{}
 	}
 	a.reads[r.key] = a.order.PushBack(r)
-	a.held += int64(r.bytes)
 	a.reading.Go(func() {
 		defer close(r.ready)
-		r.got = collector{engine: e, left: r.bytes, ahead: true}
+		r.got = collector{engine: e, left: min(maxBytes, int(e.cfg.ReadBytes)), ahead: true}
 		r.end = r.got.readAhead(s, from)
 	})
 }

@@ -55,12 +55,12 @@ func readOn(t *testing.T, e *Engine, shard stream.Shard, from stream.Offset, max
 	}
 }
 
-// settle waits until nothing is being read ahead and returns how much is held.
-func (a *readAhead) settle() int64 {
+// settle waits until nothing is being read ahead and returns how many reads are held.
+func (a *readAhead) settle() int {
 	a.reading.Wait()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.held
+	return a.order.Len()
 }
 
 func aheadConfig(fs vfs.FS) Config {
@@ -79,11 +79,11 @@ func TestReadAhead(t *testing.T) {
 		h, err := batch.Parse(next)
 		must(t, err)
 		if held := e.readAhead.settle(); held != 0 {
-			t.Fatalf("%d bytes are held before the chunk is released", held)
+			t.Fatalf("%d reads are held before the chunk is released", held)
 		}
 		chunk.Release()
-		if held := e.readAhead.settle(); held != 64*kib {
-			t.Fatalf("%d bytes were read ahead, not as many as were asked for before", held)
+		if held := e.readAhead.settle(); held != 1 {
+			t.Fatalf("%d reads are held, not one", held)
 		}
 		before := e.Stats(false).ColdReads
 		from := stream.Offset(h.LastOffset()) + 1
@@ -107,7 +107,7 @@ func TestReadAhead(t *testing.T) {
 // TestReadAheadHasABudget: what nobody comes for does not keep others out for ever, nor take more than its part.
 func TestReadAheadHasABudget(t *testing.T) {
 	c := aheadConfig(vfs.NewMem())
-	c.AheadBytes = 200 * kib
+	c.AheadBytes, c.ReadBytes = 200*kib, 64*kib
 	e, s := cold(t, c, 8, 60)
 	read := func(shards ...int32) {
 		t.Helper()
@@ -115,8 +115,8 @@ func TestReadAheadHasABudget(t *testing.T) {
 			chunk, err := e.Read(t.Context(), s.Shard(i), 0, 64*kib)
 			must(t, err)
 			chunk.Release()
-			if held := e.readAhead.settle(); held > c.AheadBytes {
-				t.Fatalf("%d bytes are held, the budget is %d", held, c.AheadBytes)
+			if held := e.readAhead.settle(); held > 3 {
+				t.Fatalf("%d reads of 64 KiB are held, the budget is %d bytes", held, c.AheadBytes)
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func TestReadAheadOnlyWhatIsWanted(t *testing.T) {
 	must(t, err)
 	chunk.Release()
 	if held := e.readAhead.settle(); held != 0 {
-		t.Errorf("%d bytes were read ahead of a small read", held)
+		t.Errorf("%d reads are held after a small one", held)
 	}
 	c := aheadConfig(vfs.NewMem())
 	c.TailBytes = mib

@@ -25,7 +25,7 @@ type Config struct {
 	TailBytes int64
 	// IndexBytes bounds the memory for the indexes of finished files.
 	IndexBytes int64
-	// AheadBytes bounds the memory for what is read from files before it is asked for. Each read may have one batch more.
+	// AheadBytes bounds the memory for what is read from files before it is asked for, in parts of ReadBytes. Each may have the rest of one batch more.
 	AheadBytes int64
 	// FileBytes is the size at which a log file is finished; MaxExtents the number of batches at which it is, whatever its size.
 	FileBytes  int64

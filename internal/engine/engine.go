@@ -116,7 +116,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		ahead:     map[state.Key]*document{},
 		tables:    newTables(cfg.MaxProducers),
 		index:     indexCache{budget: cfg.IndexBytes},
-		readAhead: readAhead{budget: cfg.AheadBytes},
+		readAhead: readAhead{most: int(cfg.AheadBytes / cfg.ReadBytes)},
 		searching: make(chan struct{}, maxSearches),
 		work:      make(chan struct{}, 1),
 		hungry:    make(chan struct{}, 1),
