@@ -96,8 +96,10 @@ func (a *fetched) finish() {
 	}
 }
 
+// Ready implements wire.Answer: the records are there, or there are none.
 func (a *fetched) Ready() <-chan struct{} { return nil }
 
+// Done implements wire.Answer: the records are the log's again.
 func (a *fetched) Done(written int, err error) {
 	failed := a.code
 	for i := range a.entries {

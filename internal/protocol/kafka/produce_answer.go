@@ -35,6 +35,7 @@ type producedPart struct {
 	result    stream.Appended
 }
 
+// Ready implements wire.Answer: the answer waits until the log is done with the batches.
 func (a *produced) Ready() <-chan struct{} {
 	if a.ticket == nil {
 		return nil
@@ -152,6 +153,7 @@ func appendBadRecords(b []byte, err error, flexible bool) []byte {
 	return b
 }
 
+// Done implements wire.Answer.
 func (a *produced) Done(written int, err error) {
 	a.end(written, code(a.firstError()), err)
 }

@@ -87,8 +87,10 @@ type badRecords struct {
 	reason string  // the same for each
 }
 
+// Error names the first of the records, for the log.
 func (e *badRecords) Error() string { return fmt.Sprintf("record %d: %s", e.at[0], e.reason) }
 
+// Unwrap is what clients are told of the whole batch.
 func (e *badRecords) Unwrap() error { return &refusal{kerr.InvalidRecord, e.reason} }
 
 // walkRecords reads the n records in b without looking at keys, values or headers beyond their lengths. If one is malformed, or bytes are left
