@@ -19,6 +19,7 @@ type fileLine struct {
 	FirstGroup uint64 `json:"first_group"`
 }
 
+// String is the line without --json.
 func (l fileLine) String() string {
 	return fmt.Sprintf("%s id=%s first-group=%d", l.File, l.ID, l.FirstGroup)
 }
@@ -33,6 +34,7 @@ type groupLine struct {
 	Entries uint32 `json:"entries"`
 }
 
+// String is the line without --json.
 func (l groupLine) String() string {
 	return fmt.Sprintf("  group %d byte=%d size=%d synced=%d entries=%d", l.Group, l.Byte, l.Size, l.Synced, l.Entries)
 }
@@ -66,6 +68,7 @@ func newBatchLine(file string, at int64, name stream.Name, e *format.Entry, h *b
 	}
 }
 
+// String is the line without --json.
 func (l batchLine) String() string {
 	name := string(l.Stream)
 	if name == "" {
@@ -104,6 +107,7 @@ func newRecordLine(name stream.Name, of stream.Shard, r *batch.Record) recordLin
 	return l
 }
 
+// String is the line without --json.
 func (l recordLine) String() string {
 	return fmt.Sprintf("      record offset=%d timestamp=%d key=%q value=%q headers=%d", l.Offset, l.Timestamp, l.Key, l.Value, len(l.Headers))
 }
@@ -113,6 +117,7 @@ type unreadableLine struct {
 	Reason string `json:"reason"`
 }
 
+// String is the line without --json.
 func (l unreadableLine) String() string { return "      records cannot be read: " + l.Reason }
 
 // changeLine is a change of state; it has the members that its Type needs.
@@ -142,6 +147,7 @@ type cursorLine struct {
 	Next     *int64 `json:"next,omitempty"`
 }
 
+// String is the line without --json.
 func (l *changeLine) String() string { return "    " + l.text }
 
 // lineOf returns the line of a change.
