@@ -42,6 +42,16 @@ const (
 	staleAhead = time.Second
 )
 
+// stale says whether others may have the read's room: it has waited long enough, and its memory is not being read into any more.
+func (r *aheadRead) stale(now time.Time) bool {
+	select {
+	case <-r.ready:
+		return now.Sub(r.began) >= staleAhead
+	default:
+		return false
+	}
+}
+
 // take returns what was read ahead at a place, or nil.
 func (a *readAhead) take(k aheadKey) *aheadRead {
 	a.mu.Lock()
@@ -73,7 +83,7 @@ func (a *readAhead) begin(e *Engine, s *shard, from stream.Offset, maxBytes int)
 	}
 	for a.order.Len() >= a.most {
 		oldest := a.order.Front()
-		if oldest == nil || now.Sub(oldest.Value.(*aheadRead).began) < staleAhead {
+		if oldest == nil || !oldest.Value.(*aheadRead).stale(now) {
 			return
 		}
 		a.dropLocked(oldest)
