@@ -4,7 +4,6 @@ import (
 	"sort"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/freshet/freshet/internal/vfs"
 )
@@ -40,7 +39,9 @@ type blockPool struct {
 // freeBlocks bounds the blocks kept for later.
 const freeBlocks = 4
 
-func newBlockPool(size int) *blockPool { return &blockPool{size: len(alignedBytes(size))} }
+func newBlockPool(size int) *blockPool {
+	return &blockPool{size: (size + vfs.DirectAlign - 1) / vfs.DirectAlign * vfs.DirectAlign}
+}
 
 // get returns a block of at least size bytes with one reference, the caller's.
 func (p *blockPool) get(size int) *block {
@@ -56,18 +57,9 @@ func (p *blockPool) get(size int) *block {
 			return b
 		}
 	}
-	b := &block{buf: alignedBytes(size), pool: p}
+	b := &block{buf: vfs.DirectBytes(size), pool: p}
 	b.refs.Store(1)
 	return b
-}
-
-// alignedBytes returns n bytes, rounded up to whole pages, that a direct handle can write.
-func alignedBytes(n int) []byte {
-	const page = vfs.DirectAlign
-	n = (n + page - 1) / page * page
-	b := make([]byte, n+page)
-	from := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (page - 1)
-	return b[from : from+n : from+n]
 }
 
 func (p *blockPool) put(b *block) {

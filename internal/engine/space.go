@@ -21,7 +21,7 @@ const smallGroup = 16 * kib
 // zeroChunk is how many zeros are written at once: the writer may have to wait for them.
 const zeroChunk = 64 * kib
 
-var zeros = alignedBytes(zeroChunk)
+var zeros = vfs.DirectBytes(zeroChunk)
 
 // claim notes that a group of size bytes is about to be written at a position, and waits for zeros that are being written there. It reports
 // whether space should be provided.

@@ -22,3 +22,5 @@ func openDirect(name string) (*os.File, error) { return os.OpenFile(name, os.O_R
 func adviseRandom(*os.File) {}
 
 func prefetch(*os.File, int64, int64) {}
+
+func adviseHuge([]byte) {}

@@ -5,7 +5,10 @@
 // leave the tree, symbolic links, permissions and everything else that a log has no use for.
 package vfs
 
-import "io"
+import (
+	"io"
+	"unsafe"
+)
 
 // FS is a tree of files. Names are slash- or system-separated paths as package path/filepath makes them. Errors wrap fs.ErrNotExist,
 // fs.ErrExist and, when the disk is full, ErrNoSpace. Safe for concurrent use.
@@ -30,6 +33,22 @@ type FS interface {
 	// Lock takes the lock file name, which it makes if need be, until the Closer is closed or the process ends. ErrLocked if it is taken.
 	Lock(name string) (io.Closer, error)
 }
+
+// DirectBytes returns memory for direct handles: n bytes, rounded up to whole pages. Where the system can, much of it lies in huge pages: a
+// transfer is then one piece instead of hundreds, which a virtual machine's disk takes twice as fast and for less CPU time.
+func DirectBytes(n int) []byte {
+	n = (n + DirectAlign - 1) / DirectAlign * DirectAlign
+	b := make([]byte, n+DirectAlign)
+	from := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (DirectAlign - 1)
+	b = b[from : from+n : from+n]
+	if n >= hugePage/2 {
+		adviseHuge(b)
+	}
+	return b
+}
+
+// hugePage is the size of a huge page, in bytes, of most processors with pages of 4 KiB. With others adviseHuge has no effect.
+const hugePage = 2 << 20
 
 // DirectAlign is what a direct handle's memory, offsets and lengths are multiples of, in bytes.
 const DirectAlign = 4096

@@ -144,3 +144,28 @@ func TestMemLimit(t *testing.T) {
 	_, err = f.WriteAt(make([]byte, 900), 0)
 	check(t, err)
 }
+
+// TestDirectBytes: memory for direct handles is as large as asked for, in whole pages, and what a strict handle takes.
+func TestDirectBytes(t *testing.T) {
+	fs := NewMem()
+	if err := fs.MkdirAll("d"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fs.Create("d/a"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := fs.OpenDirect("d/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, DirectAlign, DirectAlign + 1, hugePage / 2, 5 << 20} {
+		b := DirectBytes(n)
+		if len(b) < n || len(b) >= n+DirectAlign || cap(b) != len(b) {
+			t.Errorf("%d bytes of capacity %d for %d", len(b), cap(b), n)
+		}
+		b[0], b[len(b)-1] = 1, 1
+		if _, err := f.WriteAt(b, 0); err != nil {
+			t.Errorf("%d bytes: %s", n, err)
+		}
+	}
+}
