@@ -188,12 +188,16 @@ func (t *kafkaTurn) sprayRow(topic string, n int) error {
 	return err
 }
 
+// sprayBuffered is how many records the Go producers keep between them, however many there are. Were it for each of them, 64 would keep all
+// there is to send in over a GiB of memory of this process, and first of all the row would measure that.
+const sprayBuffered = 20_000
+
 // spray produces each records with n clients at once and returns how long it took until the last was acknowledged.
 func (t *kafkaTurn) spray(topic string, n, each int) (time.Duration, error) {
 	clients := make([]*kgo.Client, n)
 	for i := range clients {
 		c, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(5*time.Millisecond),
-			kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(20_000))
+			kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(max(1, sprayBuffered/n)))
 		if err != nil {
 			return 0, err
 		}
