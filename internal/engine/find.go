@@ -207,13 +207,12 @@ func (e *Engine) EpochEnd(_ context.Context, id stream.Shard, epoch int32) (int3
 	if s == nil {
 		return -1, -1, e.noShardLocked(id)
 	}
-	if epoch >= e.tables.epoch {
-		return e.tables.epoch, s.end, nil
-	}
 	i := sort.Search(len(s.epochs), func(i int) bool { return s.epochs[i].epoch > epoch })
 	switch {
-	case epoch < 0:
+	case epoch < 0 || epoch > e.tables.epoch:
 		return -1, -1, nil
+	case epoch == e.tables.epoch:
+		return epoch, s.end, nil
 	case i == 0 && len(s.epochs) > 0:
 		return epoch, s.epochs[0].start, nil
 	case i == 0:

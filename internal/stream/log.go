@@ -37,7 +37,8 @@ type Log interface {
 	Latest(ctx context.Context, shard Shard) (at Offset, timestamp time.Time, ok bool, err error)
 	// EpochEnd returns the largest leader epoch <= epoch that the shard knows, and the offset where the next epoch began (End for the
 	// current one). An epoch before all that it knows any more ended, as far as anyone can tell, where the first of them begins. Epoch -1 and
-	// offset -1 mean that there is none, as for epoch -1 (KIP-101, KIP-320; Kafka's LeaderEpochFileCache.endOffsetFor).
+	// offset -1 mean that there is none, as for epoch -1 and one after the current (KIP-101, KIP-320; Kafka's
+	// LeaderEpochFileCache.endOffsetFor).
 	EpochEnd(ctx context.Context, shard Shard, epoch int32) (int32, Offset, error)
 	// Trim makes before the first readable offset, and returns the start as it then is; it never moves back. before = -1 means the end.
 	// ErrOutOfRange beyond the end.

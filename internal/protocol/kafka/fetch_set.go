@@ -239,13 +239,13 @@ func (f *fetching) check(ctx context.Context, e *fetchEntry) error {
 	if err := checkLeaderEpoch(p.epoch, e.chunk.Bounds.Epoch); err != nil {
 		return err
 	}
-	if p.lastEpoch > e.chunk.Bounds.Epoch {
-		return refuse(kerr.OffsetOutOfRange, "the consumer's last record is of leader epoch %d, there is none after %d", p.lastEpoch, e.chunk.Bounds.Epoch)
-	}
 	if p.lastEpoch >= 0 {
 		epoch, end, err := f.server.log.EpochEnd(ctx, p.shard, p.lastEpoch)
 		if err != nil {
 			return err
+		}
+		if epoch < 0 {
+			return refuse(kerr.OffsetOutOfRange, "the consumer's last record is of leader epoch %d, there is none after %d", p.lastEpoch, e.chunk.Bounds.Epoch)
 		}
 		if epoch < p.lastEpoch || end < p.offset {
 			e.diverging, e.divergingEpoch, e.divergingEnd = true, epoch, end

@@ -38,8 +38,8 @@ func (s *Server) epochEnd(ctx context.Context, topic string, from *kmsg.OffsetFo
 	if err != nil {
 		return err
 	}
-	if err = checkLeaderEpoch(from.CurrentLeaderEpoch, bounds.Epoch); err != nil || from.LeaderEpoch > bounds.Epoch {
-		return err // an epoch that has not been is answered with -1
+	if err = checkLeaderEpoch(from.CurrentLeaderEpoch, bounds.Epoch); err != nil {
+		return err
 	}
 	epoch, end, err := s.log.EpochEnd(ctx, address, from.LeaderEpoch)
 	if err != nil {

@@ -156,15 +156,15 @@ func (l *Log) EpochEnd(_ context.Context, address stream.Shard, asked int32) (in
 	if err != nil {
 		return 0, 0, err
 	}
+	if asked < 0 || asked > s.epoch() {
+		return -1, -1, nil
+	}
 	end := s.end
 	for _, e := range slices.Backward(s.epochs) {
 		if e.number <= asked {
 			return e.number, end, nil
 		}
 		end = e.start
-	}
-	if asked < 0 {
-		return -1, -1, nil
 	}
 	return asked, end, nil
 }

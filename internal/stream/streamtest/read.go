@@ -173,15 +173,19 @@ var timeCases = []testCase{
 		s := h.create("s", 1)
 		h.putValues(s.Shard(0), "a", "b")
 		b := h.bounds(s.Shard(0))
-		for _, asked := range []int32{b.Epoch, b.Epoch + 1, 1 << 30} {
+		epoch, end, err := h.log.EpochEnd(h.Context(), s.Shard(0), b.Epoch)
+		h.must(err)
+		h.equal("epoch", epoch, b.Epoch)
+		h.equal("end", end, b.End)
+	}},
+	{"an epoch that has not begun has no end", func(h *harness) {
+		s := h.create("s", 1)
+		h.putValues(s.Shard(0), "a", "b")
+		for _, asked := range []int32{-1, h.bounds(s.Shard(0)).Epoch + 1, 1 << 30} {
 			epoch, end, err := h.log.EpochEnd(h.Context(), s.Shard(0), asked)
 			h.must(err)
-			h.equal("epoch", epoch, b.Epoch)
-			h.equal("end", end, b.End)
+			h.equal(fmt.Sprint("end of epoch ", asked), fmt.Sprint(epoch, end), "-1 -1")
 		}
-		epoch, end, err := h.log.EpochEnd(h.Context(), s.Shard(0), -1)
-		h.must(err)
-		h.equal("unknown epoch", fmt.Sprint(epoch, end), "-1 -1")
 	}},
 	{"retention by age drops whole batches", func(h *harness) {
 		h.needRetain()
