@@ -27,6 +27,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/clock/clocktest"
+	"github.com/freshet/freshet/internal/protocol/kafka/wire"
 	"github.com/freshet/freshet/tests/process"
 )
 
@@ -49,6 +50,7 @@ func TestHostileInput(t *testing.T) {
 		{"impossible lengths", impossibleLengths},
 		{"unknown keys and versions", unknownVersions},
 		{"frames of 100 MiB", hugeFrames},
+		{"a frame that trickles", trickledFrame},
 		{"a body of 100 MiB", hugeBody},
 		{"malformed AWS requests", malformedRequests},
 		{"half-open connections", halfOpen},
@@ -252,6 +254,50 @@ func hugeFrames(t *testing.T, node *process.Node, _ *rand.Rand) {
 	if usage.Resident > maxResident {
 		t.Errorf("%d MiB resident while %d frames of 100 MiB are sent", usage.Resident>>20, connections)
 	}
+}
+
+// trickledFrame sends two bytes a second of a frame of 100 MiB, and expects to be shut out, so that another large frame has the memory.
+func trickledFrame(t *testing.T, node *process.Node, _ *rand.Rand) {
+	trickle, large := dial(t, node.Kafka), dial(t, node.Kafka)
+	if _, err := trickle.Write(append(binary.BigEndian.AppendUint32(nil, 100<<20), make([]byte, 8<<10)...)); err != nil {
+		t.Fatal(err)
+	}
+	shut := make(chan struct{})
+	go func() {
+		defer close(shut)
+		pace := time.NewTicker(500 * time.Millisecond)
+		defer pace.Stop()
+		for range pace.C {
+			if _, err := trickle.Write([]byte{0}); err != nil {
+				return
+			}
+		}
+	}()
+	produce := kmsg.NewPtrProduceRequest()
+	produce.Acks = -1
+	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: "absent", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: make([]byte, 60<<20)}}}}
+	if _, err := large.Write(frame(produce, 8)); err != nil {
+		t.Fatalf("the large frame: %v", err)
+	}
+	if _, err := io.ReadFull(large, make([]byte, 4)); err != nil {
+		t.Errorf("the large frame has no answer: %v", err)
+	}
+	trickle.Close()
+	<-shut
+}
+
+// dial opens a connection that may take as long as a server's patience with slow clients, and a little more.
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(wire.DefaultStallTimeout + endsWithin)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 // request makes a request as an AWS client would.

@@ -28,6 +28,7 @@ type Conn struct {
 
 	phase atomic.Int32 // what the reading goroutine does, for checkStall
 	since atomic.Int64 // tick of the last progress in it
+	paid  atomic.Int64 // tick up to which a frame's bytes have come as fast as MinRequestRate wants
 	wrote atomic.Int64 // tick of the last progress in writing; 0 = nobody writes
 
 	queue queue
@@ -195,15 +196,19 @@ func (c *Conn) take(n int) (memory, error) {
 	return mem, nil
 }
 
-// fill reads len(b) bytes, and notes progress on the way.
+// fill reads len(b) bytes, and notes progress on the way: in time, and in the ticks that so many bytes may take.
 func (c *Conn) fill(b []byte) error {
-	for len(b) > 0 {
+	perTick := c.server.cfg.MinRequestRate * int(tick/time.Second)
+	for unpaid := 0; len(b) > 0; unpaid %= perTick {
 		n, err := c.in.Read(b)
 		b = b[n:]
 		if err != nil {
 			return err
 		}
-		c.progress(reading)
+		now := c.server.ticks.Load()
+		c.since.Store(now)
+		unpaid += n
+		c.paid.Store(min(now, c.paid.Load()+int64(unpaid/perTick)))
 	}
 	return nil
 }
@@ -243,7 +248,9 @@ func (c *Conn) flush(f *Frame) error {
 }
 
 func (c *Conn) progress(p phase) {
-	c.since.Store(c.server.ticks.Load())
+	now := c.server.ticks.Load()
+	c.since.Store(now)
+	c.paid.Store(now)
 	c.phase.Store(p)
 }
 
@@ -268,6 +275,8 @@ func (c *Conn) checkStall(now int64) {
 		held := c.holds.Load()
 		if quiet > stall || quiet > pressureStall && held != nil && held.Contended() {
 			c.shut(fmt.Errorf("no bytes for %d s within a frame", quiet))
+		} else if now-c.paid.Load() > stall {
+			c.shut(fmt.Errorf("a frame's bytes come at less than %d bytes/s", c.server.cfg.MinRequestRate))
 		}
 	}
 }

@@ -152,6 +152,17 @@ func (f *fixture) dial(t *testing.T) net.Conn {
 	return c
 }
 
+// advance lets time pass, and the server look at its connections each tick of it.
+func (f *fixture) advance(t *testing.T, d time.Duration) {
+	t.Helper()
+	for range d / tick {
+		clocktest.Eventually(t, "the sweeper waits", func() bool { return f.clock.Waiting() > 0 })
+		before := f.server.ticks.Load()
+		f.clock.Advance(tick)
+		clocktest.Eventually(t, "the sweeper has swept", func() bool { return f.server.ticks.Load() > before })
+	}
+}
+
 func request(key, version int16, correlation int32, body string) []byte {
 	b := binary.BigEndian.AppendUint32(nil, 0)
 	b = binary.BigEndian.AppendUint16(b, uint16(key))
@@ -297,14 +308,6 @@ func TestTruncatedFrameIsReportedAndAHangUpIsNot(t *testing.T) {
 
 func TestIdleAndStalledConnectionsAreClosed(t *testing.T) {
 	f := serve(t, func(c *Config) { c.IdleTimeout, c.StallTimeout = time.Minute, 10*time.Second })
-	advance := func(d time.Duration) {
-		for range d / tick {
-			clocktest.Eventually(t, "the sweeper waits", func() bool { return f.clock.Waiting() > 0 })
-			before := f.server.ticks.Load()
-			f.clock.Advance(tick)
-			clocktest.Eventually(t, "the sweeper has swept", func() bool { return f.server.ticks.Load() > before })
-		}
-	}
 	idle, half, busy := f.dial(t), f.dial(t), f.dial(t)
 	write(t, half, request(keyEcho, 0, 1, "half a frame")[:12])
 	write(t, busy, request(keyLater, 0, 1, "x"))
@@ -318,9 +321,9 @@ func TestIdleAndStalledConnectionsAreClosed(t *testing.T) {
 		})
 		return open == 3 && f.served.Load() == 1 && reading == 1
 	})
-	advance(12 * time.Second)
+	f.advance(t, 12*time.Second)
 	expectClosed(t, half)
-	advance(70 * time.Second)
+	f.advance(t, 70*time.Second)
 	expectClosed(t, idle)
 	close(f.release)
 	expect(t, busy, 1, "x")
@@ -390,6 +393,35 @@ func TestFramesWaitForMemory(t *testing.T) {
 	})
 	if id, body := response(t, large); id != 1 || len(body) != 6<<20 {
 		t.Fatalf("answer %d of %d bytes", id, len(body))
+	}
+}
+
+func TestTrickledFramesAreClosed(t *testing.T) {
+	const rate = 1000
+	f := serve(t, func(c *Config) { c.StallTimeout, c.MinRequestRate = 10*time.Second, rate })
+	trickled, slow := f.dial(t), f.dial(t)
+	body := strings.Repeat("x", inBuffer+20*rate)
+	frame := request(keyEcho, 0, 1, body)
+	write(t, trickled, frame[:inBuffer])
+	write(t, slow, frame[:inBuffer])
+	clocktest.Eventually(t, "both have memory", func() bool { _, used := f.server.Connections(); return used == 2*int64(len(frame)-4) })
+	sent := inBuffer
+	for range 15 {
+		f.advance(t, tick)
+		_, _ = trickled.Write(frame[inBuffer : inBuffer+1])
+		write(t, slow, frame[sent:sent+rate])
+		sent += rate
+		clocktest.Eventually(t, "all that was sent is read", func() bool {
+			read := true
+			f.server.each(func(c *Conn) { read = read && c.since.Load() == f.server.ticks.Load() })
+			return read
+		})
+	}
+	write(t, slow, frame[sent:])
+	expect(t, slow, 1, body)
+	expectClosed(t, trickled)
+	if got := f.log.String(); !strings.Contains(got, "1000 bytes/s") || !strings.Contains(got, trickled.LocalAddr().String()) {
+		t.Errorf("log %q", got)
 	}
 }
 

@@ -73,6 +73,7 @@ type Config struct {
 	MaxPending       int           // answers a connection may have pending before it is read no further; 0 = DefaultMaxPending
 	IdleTimeout      time.Duration // between requests; 0 = DefaultIdleTimeout, < 0 = none
 	StallTimeout     time.Duration // without progress within a request's or an answer's bytes; 0 = DefaultStallTimeout
+	MinRequestRate   int           // bytes/s at which a frame comes, or its connection ends once it is StallTimeout behind; 0 = DefaultMinRequestRate
 	DrainTimeout     time.Duration // given to served requests when Run's context ends; 0 = DefaultDrainTimeout
 }
 
@@ -84,6 +85,7 @@ const (
 	DefaultMaxPending       = 64
 	DefaultIdleTimeout      = 10 * time.Minute
 	DefaultStallTimeout     = 30 * time.Second
+	DefaultMinRequestRate   = 64 << 10
 	DefaultDrainTimeout     = 5 * time.Second
 )
 
@@ -100,6 +102,7 @@ func (c *Config) setDefaults() {
 	orDefault(&c.MaxPending, DefaultMaxPending)
 	orDefault(&c.IdleTimeout, DefaultIdleTimeout)
 	orDefault(&c.StallTimeout, DefaultStallTimeout)
+	orDefault(&c.MinRequestRate, DefaultMinRequestRate)
 	orDefault(&c.DrainTimeout, DefaultDrainTimeout)
 	c.MaxInFlightBytes = max(c.MaxInFlightBytes, int64(c.MaxRequestBytes))
 }
