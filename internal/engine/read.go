@@ -184,9 +184,7 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 func (c *collector) take(s *shard, r *run, x *format.Extent, b []byte, fromDisk bool) (stream.Offset, error) {
 	h, err := batch.Parse(b)
 	if fromDisk {
-		if h, err = checkBatch(b, x.Base); err == nil && !c.engine.hasEpoch(s, x.Base, h.LeaderEpoch) {
-			err = fmt.Errorf("batch has leader epoch %d, not that of its offset", h.LeaderEpoch)
-		}
+		h, err = c.engine.checkStored(s, b, x.Base)
 	}
 	if err != nil {
 		return 0, r.file.corrupt(int64(x.Position), "shard %d of stream %s, offset %d: %s", s.id.Index, s.id.Stream, x.Base, err)

@@ -149,7 +149,7 @@ func (r *rewriting) copyBatch(sp *span, x *format.Extent, next stream.Offset) er
 	if _, err := sp.file.file.ReadAt(b, int64(x.Position)); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if _, err := checkBatch(b, x.Base); err != nil {
+	if _, err := e.checkStored(sp.shard, b, x.Base); err != nil {
 		return sp.file.corrupt(int64(x.Position), "shard %d of stream %s, offset %d: %s", sp.Shard.Index, sp.Shard.Stream, x.Base, err)
 	}
 	dst, in := r.group.reserve(size)
@@ -210,6 +210,15 @@ func (r *rewriting) swap() {
 	e.files = slices.DeleteFunc(slices.Clone(e.files), replaced)
 	at, _ := slices.BinarySearchFunc(e.files, r.file, func(a, b *logFile) int { return cmp.Compare(a.First, b.First) })
 	e.files = slices.Insert(e.files, at, r.file)
+}
+
+// checkStored verifies a batch that was read from a file. Its own checksum leaves the leader epoch out, which is that of its offset.
+func (e *Engine) checkStored(s *shard, b []byte, base stream.Offset) (batch.Header, error) {
+	h, err := checkBatch(b, base)
+	if err == nil && !e.hasEpoch(s, base, h.LeaderEpoch) {
+		err = fmt.Errorf("batch has leader epoch %d, not that of its offset", h.LeaderEpoch)
+	}
+	return h, err
 }
 
 // checkBatch verifies the one batch that b is, which must begin at base.

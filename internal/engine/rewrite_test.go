@@ -108,6 +108,13 @@ func TestRewriteOnAFullDisk(t *testing.T) {
 
 // TestDamageDoesNotStopMaintenance: what is damaged is left as it is; other files are written anew, and other shards trimmed, as if nothing were.
 func TestDamageDoesNotStopMaintenance(t *testing.T) {
+	for what, at := range map[string]int64{"records": 100, "leader epoch": 15} {
+		t.Run(what, func(t *testing.T) { maintainDamaged(t, at) })
+	}
+}
+
+// maintainDamaged damages a byte of a batch.
+func maintainDamaged(t *testing.T, at int64) {
 	ctx := context.Background()
 	c := tiny(vfs.NewMem())
 	c.RewriteDead = 1 // not before the damage is done
@@ -135,7 +142,7 @@ func TestDamageDoesNotStopMaintenance(t *testing.T) {
 	spans := e.tables.shards[keep.Shard(0)].spans
 	extents, err := e.extentsOf(spans[0])
 	must(t, err)
-	flip(spans[0].file, int64(extents[0].Position)+100)
+	flip(spans[0].file, int64(extents[0].Position)+at)
 	damaged := spans[0].file.name
 	index := e.tables.shards[old.Shard(3)].spans[0]
 	flip(index.file, index.Position)
