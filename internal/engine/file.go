@@ -29,6 +29,7 @@ type logFile struct {
 	// Guarded by Engine.view.
 	spans    []*span // one per shard with batches here
 	extents  int     // batches, dead ones included
+	dead     int     // of extents, those of dead spans
 	live     int64   // bytes of batches in spans
 	finished bool    // the footer is written
 	damaged  bool    // writing it anew has met damage: it is left as it is

@@ -178,9 +178,8 @@ func (e *Engine) wasteful() []*logFile {
 	e.view.RLock()
 	defer e.view.RUnlock()
 	run := e.neighboursLocked(func(f *logFile) bool {
-		// What the file would have left is padded to whole pages too: without that in the account a small one is written anew for ever.
-		bytes, left := f.end.Load(), f.live+f.live/8+3*format.Align
-		return float64(bytes-left) >= e.cfg.RewriteDead*float64(bytes)
+		bytes := f.end.Load()
+		return float64(bytes-e.anewLocked(f)) >= e.cfg.RewriteDead*float64(bytes)
 	})
 	if len(run) > 0 {
 		return run
@@ -190,6 +189,16 @@ func (e *Engine) wasteful() []*logFile {
 		return nil
 	}
 	return run
+}
+
+// anewLocked returns how many bytes a file would have, written anew, at most: if one that was could seem to have more than that, it would be written
+// anew for ever. A rewriting goes on to the next group when a batch does not fit, so any two groups have more in them than fits into one.
+func (e *Engine) anewLocked(f *logFile) int64 {
+	batches := int64(f.extents - f.dead)
+	bytes := f.live + batches*format.EntrySize
+	fits := max(1, e.cfg.GroupBytes-format.GroupHeaderSize-format.Align)
+	groups := min(batches, 1+2*bytes/fits)
+	return format.FirstGroup + bytes + groups*(format.GroupHeaderSize+format.Align)
 }
 
 // neighboursLocked returns the longest run of settled, live neighbours that fit and whose batches fill no more than one file, by size and number.
@@ -202,9 +211,10 @@ func (e *Engine) neighboursLocked(fit func(f *logFile) bool) []*logFile {
 			run, live, extents = nil, 0, 0
 			continue
 		}
-		live, extents = live+f.live, extents+f.extents
+		batches := f.extents - f.dead
+		live, extents = live+f.live, extents+batches
 		if live > e.cfg.FileBytes || extents > e.cfg.MaxExtents {
-			run, live, extents = nil, f.live, f.extents
+			run, live, extents = nil, f.live, batches
 		}
 		if run = append(run, f); len(run) > len(longest) {
 			longest = run

@@ -196,8 +196,9 @@ func (r *rewriting) swap() {
 	replaced := func(f *logFile) bool { return slices.Contains(r.old, f) }
 	for _, sp := range r.spans {
 		s := sp.shard
-		if sp.dead() {
-			continue // died meanwhile
+		if sp.dead() { // died meanwhile
+			r.file.dead += int(sp.Count)
+			continue
 		}
 		from := slices.IndexFunc(s.spans, func(o *span) bool { return replaced(o.file) })
 		to := from

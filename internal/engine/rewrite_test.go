@@ -71,6 +71,34 @@ func halfDead(t *testing.T, e *Engine) (keep *stream.Stream) {
 	return keep
 }
 
+// TestRewriteEnds: what would be no smaller is left as it is, however little may be dead in a file and however much of it is not batches.
+func TestRewriteEnds(t *testing.T) {
+	ctx := context.Background()
+	c := tiny(vfs.NewMem())
+	c.RewriteDead = 1
+	e := mustOpen(t, c)
+	s, err := e.Create(ctx, stream.Spec{Name: "s", Shards: 1})
+	must(t, err)
+	batches := make([]stream.Append, 100)
+	for i := range batches {
+		batches[i] = stream.Append{Shard: s.Shard(0), Batch: batchOf(1)}
+	}
+	for range 60 {
+		results, err := e.Append(ctx, batches).Wait(ctx)
+		must(t, err)
+		must(t, results[0].Err)
+	}
+	must(t, e.Close())
+	c.RewriteDead = 0.05
+	e = mustOpen(t, c)
+	closing(t, e)
+	e.tend()
+	clocktest.Eventually(t, "nothing is worth writing anew", func() bool { return e.wasteful() == nil })
+	if n, files := e.Stats(false).Rewrites, e.Stats(false).Files; n > int64(files) {
+		t.Errorf("%d files were made of %d", n, files)
+	}
+}
+
 // TestRewriteOnAFullDisk: a file that cannot be written anew for want of space costs nothing but that space: the log goes on, what there is of the
 // new file is removed, and the file is written when there is space.
 func TestRewriteOnAFullDisk(t *testing.T) {

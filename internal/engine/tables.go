@@ -76,10 +76,11 @@ func (t *tables) deleteStream(id stream.ID) {
 	}
 }
 
-// bury counts the bytes of dead spans.
+// bury counts the batches of dead spans and their bytes.
 func (t *tables) bury(dead []*span) {
 	for _, s := range dead {
 		s.file.live -= s.Bytes
+		s.file.dead += int(s.Count)
 	}
 }
 
