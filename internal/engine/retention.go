@@ -108,9 +108,13 @@ func (e *Engine) retain(ctx context.Context) error {
 	return errors.Join(damage, e.proposeAll(ctx, true, trims...))
 }
 
-// expired says whether the shard may have something to trim, without looking into its extents.
+// expired says whether the shard may have something to trim, without looking into its extents: by the batch that retention stopped at
+// last or, if there was no such yet or others have trimmed the shard since, by what its first span began with.
 func (s *shard) expired(now int64) bool {
 	c := &s.stream.Config
+	if k := s.kept; k != nil && k.start == s.start {
+		return excess(c, &k.first, s.bytes, now)
+	}
 	if c.RetentionBytes > 0 && s.bytes > c.RetentionBytes {
 		return true
 	}
@@ -130,6 +134,12 @@ func horizon(c *stream.Config, now int64) (at int64, bounded bool) {
 	return now - keep.Milliseconds() - 1, true
 }
 
+// excess says whether the first batch of a shard with so many bytes has to go.
+func excess(c *stream.Config, first *format.Extent, bytes, now int64) bool {
+	old, bounded := horizon(c, now)
+	return bounded && first.Age() <= old || c.RetentionBytes > 0 && bytes-int64(first.Size) >= c.RetentionBytes
+}
+
 func (e *Engine) retainShard(id stream.Shard, now int64) (*trimming, error) {
 	e.view.RLock()
 	s := e.tables.shards[id]
@@ -139,13 +149,17 @@ func (e *Engine) retainShard(id stream.Shard, now int64) (*trimming, error) {
 	}
 	config, bytes, start := s.stream.Config, s.bytes, s.start
 	e.view.RUnlock()
-	old, bounded := horizon(&config, now)
+	var first *format.Extent // that is kept
 	end, freed, err := e.prefix(id, func(x *format.Extent, _ stream.Offset, before int64) bool {
-		if bounded && x.Age() <= old {
+		if excess(&config, x, bytes-before, now) {
 			return true
 		}
-		return config.RetentionBytes > 0 && bytes-before-int64(x.Size) >= config.RetentionBytes
+		first = x
+		return false
 	})
+	if first != nil {
+		s.kept = &kept{end, *first}
+	}
 	if err != nil || end == start {
 		return nil, err
 	}

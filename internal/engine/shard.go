@@ -25,6 +25,14 @@ type shard struct {
 	epochs   []epochStart // ascending; those with batches between start and end
 	spans    []*span      // ascending, one per file, contiguous from start to end
 	watchers []*watched
+
+	kept *kept // guarded by Engine.admin: where retention stopped last; nil if it did not yet
+}
+
+// kept is the first batch that retention leaves, and the offset that the shard begins with then.
+type kept struct {
+	start stream.Offset
+	first format.Extent
 }
 
 // epochStart says at which offset a leader epoch began to write.

@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/vfs"
+)
+
+// TestRetentionLooksOnce: a shard whose next batch is to be kept is not looked into again until that one is due, also when batches before it
+// in the same file are gone.
+func TestRetentionLooksOnce(t *testing.T) {
+	ctx := context.Background()
+	size := int64(len(batchOf(kib)))
+	for what, config := range map[string]stream.Config{
+		"by age":   {Retention: time.Hour, Timestamps: stream.LogAppendTime},
+		"by bytes": {Retention: -1, RetentionBytes: size + 1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			c := tiny(vfs.NewMem())
+			c.RetentionInterval = 1000 * time.Hour // the test looks itself
+			e := mustOpen(t, c)
+			closing(t, e)
+			clock := c.Clock.(*clock.Virtual)
+			st, err := e.Create(ctx, stream.Spec{Name: "s", Shards: 1, Config: config})
+			must(t, err)
+			s := e.tables.shards[st.Shard(0)]
+			due := func() bool {
+				e.view.RLock()
+				defer e.view.RUnlock()
+				return s.expired(clock.Now().UnixMilli())
+			}
+			for range 3 {
+				testAppend(t, e, st.Shard(0), batchOf(kib))
+				clock.Advance(20 * time.Minute)
+			}
+			clock.Advance(time.Minute)
+			must(t, e.retain(ctx))
+			if b, err := e.Bounds(ctx, st.Shard(0)); err != nil || b.Start != 1 || b.End != 3 {
+				t.Fatalf("bounds %+v, %v", b, err)
+			}
+			if due() {
+				t.Error("the batch that is kept seems to be due")
+			}
+			testAppend(t, e, st.Shard(0), batchOf(kib))
+			clock.Advance(20 * time.Minute)
+			if !due() {
+				t.Error("the next batch is due, and not seen to be")
+			}
+			must(t, e.retain(ctx))
+			if b, err := e.Bounds(ctx, st.Shard(0)); err != nil || b.Start != 2 || b.End != 4 {
+				t.Fatalf("bounds %+v, %v", b, err)
+			}
+		})
+	}
+}
