@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/freshet/freshet/internal/batch"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/batch"
 )
 
 // golden is the batch of example, byte by byte. Its checksum is a fact of the other bytes; franz-go agrees with it below.

@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/freshet/freshet/internal/batch"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"github.com/freshet/freshet/internal/batch"
 )
 
 // compressed returns the records of example in a codec.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/freshet/freshet/internal/batch"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
@@ -18,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
+
+	"github.com/freshet/freshet/internal/batch"
 )
 
 // describe writes records as text, nil apart from empty.

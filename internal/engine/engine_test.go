@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/state"
@@ -15,7 +17,6 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/stream/streamtest"
 	"github.com/freshet/freshet/internal/vfs"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,5 +1,5 @@
 // Package lint is the rules of the tree as tests: which package may import which, who may read the wall clock, that nobody uses global
-// randomness, and that every package says what it is. forbidden holds the arrows.
+// randomness, how imports are grouped, and that every package says what it is. forbidden holds the arrows.
 //
 // It refuses to judge what gofmt, vet and the linters judge.
 package lint

@@ -77,6 +77,26 @@ func TestImportsFollowTheArrows(t *testing.T) {
 	}
 }
 
+// TestImportsComeInGroups: the standard library's, others', our own, a blank line between.
+func TestImportsComeInGroups(t *testing.T) {
+	for _, f := range sources(t) {
+		last, line := 0, 0
+		for _, spec := range f.ast.Imports {
+			group, at := 0, f.set.Position(spec.Pos())
+			switch first, _, _ := strings.Cut(strings.Trim(spec.Path.Value, `"`), "/"); {
+			case strings.HasPrefix(spec.Path.Value, `"`+module):
+				group = 2
+			case strings.Contains(first, "."):
+				group = 1
+			}
+			if group < last || group > last && at.Line == line+1 {
+				t.Errorf("%s: %s is not in its group", at, spec.Path.Value)
+			}
+			last, line = group, at.Line
+		}
+	}
+}
+
 func TestForbiddenKnowsTheArrows(t *testing.T) {
 	for _, row := range []struct {
 		from, to string

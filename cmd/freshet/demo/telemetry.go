@@ -10,13 +10,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/shirou/gopsutil/v4/cpu"
 	"github.com/shirou/gopsutil/v4/disk"
 	"github.com/shirou/gopsutil/v4/mem"
 	"github.com/shirou/gopsutil/v4/net"
 	"github.com/shirou/gopsutil/v4/process"
-
-	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 )
 
 // sample is one measurement: an event of the machine stream. Its partition key is kind and id, so that what is said of one core or

@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/freshet/freshet/internal/state"
 	"pgregory.net/rapid"
+
+	"github.com/freshet/freshet/internal/state"
 )
 
 // anyChange changes one of a few documents, at a version that is often the right one.

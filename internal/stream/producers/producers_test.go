@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/stream"
-	"pgregory.net/rapid"
 )
 
 // header describes a batch of n records.

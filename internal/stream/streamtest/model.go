@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/stream"
-	"pgregory.net/rapid"
 )
 
 // operation is one step of a random run; what its numbers mean depends on the kind.
