@@ -141,9 +141,19 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	n.watchFigures()
-	n.logger.Info("node started", "version", Version(), "data", n.config.Data, "kafka", n.Addresses().Kafka, "aws", n.Addresses().AWS,
-		"took", n.deps.Clock.Now().Sub(began).Round(time.Microsecond))
+	n.logStart(n.deps.Clock.Now().Sub(began))
 	return nil
+}
+
+// logStart says where the node listens, as the system has it: what is open to other machines shows. Addresses are for clients of this one.
+func (n *Node) logStart(took time.Duration) {
+	about := []any{
+		"version", Version(), "data", n.config.Data, "kafka", n.listeners.kafka.Addr().String(), "kafka_advertised", n.bootstrap, "aws", n.listeners.aws.Addr().String(),
+	}
+	if n.listeners.awsTLS != nil {
+		about = append(about, "aws_tls", n.listeners.awsTLS.Addr().String())
+	}
+	n.logger.Info("node started", append(about, "took", took.Round(time.Microsecond))...)
 }
 
 // letGo closes what open has opened. Used only if Start fails; Run closes otherwise.

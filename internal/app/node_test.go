@@ -1,13 +1,17 @@
 package app_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,10 +39,10 @@ type running struct {
 	stop func() error
 }
 
-// start runs a node on free ports. Unless a test stops it, its stop must succeed.
+// start runs a node on free ports, of loopback if c says no addresses. Unless a test stops it, its stop must succeed.
 func start(t *testing.T, c app.Config, d app.Deps) running {
 	t.Helper()
-	c.Kafka, c.AWS = "127.0.0.1:0", "127.0.0.1:0"
+	c.Kafka, c.AWS = cmp.Or(c.Kafka, "127.0.0.1:0"), cmp.Or(c.AWS, "127.0.0.1:0")
 	if c.Data == "" {
 		c.Data = t.TempDir()
 	}
@@ -120,6 +124,37 @@ func TestNodeTellsOfEachRequest(t *testing.T) {
 	line, err := json.Marshal(seen["kafka Produce ok"])
 	if err != nil || !strings.Contains(string(line), `"operation":"Produce"`) {
 		t.Errorf("as JSON: %s, %v", line, err)
+	}
+}
+
+func TestNodeLogsWhereItListens(t *testing.T) {
+	var log bytes.Buffer
+	node := start(t, app.Config{Kafka: "0.0.0.0:0", AWS: "0.0.0.0:0", AWSTLS: "127.0.0.1:0", KafkaAdvertised: "kafka.example:9092", Insecure: true},
+		app.Deps{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	if err := node.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for decoder := json.NewDecoder(&log); ; {
+		var line struct {
+			Msg, Kafka, AWS string
+			Advertised      string `json:"kafka_advertised"`
+			TLS             string `json:"aws_tls"`
+		}
+		if err := decoder.Decode(&line); err != nil {
+			t.Fatalf("the start was not logged: %v", err)
+		}
+		if line.Msg != "node started" {
+			continue
+		}
+		for _, address := range []string{line.Kafka, line.AWS} {
+			if a, err := netip.ParseAddrPort(address); err != nil || !a.Addr().IsUnspecified() {
+				t.Errorf("listens on %q, which is not all interfaces", address)
+			}
+		}
+		if !strings.HasPrefix(line.TLS, "127.0.0.1:") || line.Advertised != "kafka.example:9092" {
+			t.Errorf("%+v", line)
+		}
+		return
 	}
 }
 
