@@ -70,7 +70,7 @@ func (c *Conn) run() {
 	c.cancel(err)
 	c.net.Close()
 	if !stopped && err != errHungUp {
-		c.server.cfg.Logger.Warn("connection closed", "peer", c.net.RemoteAddr(), "client", c.client, "reason", err)
+		c.server.cfg.Logger.Warn("connection closed", "peer", c.net.RemoteAddr().String(), "client", c.client, "reason", err)
 	}
 }
 
@@ -268,7 +268,7 @@ func (c *Conn) checkStall(now int64) {
 	switch c.phase.Load() {
 	case idle:
 		if t := c.server.cfg.IdleTimeout; t > 0 && quiet > int64(t/tick) && c.queue.empty() {
-			c.server.cfg.Logger.Debug("connection idle", "peer", c.net.RemoteAddr(), "after", t)
+			c.server.cfg.Logger.Debug("connection idle", "peer", c.net.RemoteAddr().String(), "after", t)
 			c.finish()
 		}
 	case reading:

@@ -126,7 +126,7 @@ func (s *Server) open(ctx context.Context, nc net.Conn) {
 	}
 	s.mu.Unlock()
 	if full {
-		s.cfg.Logger.Warn("connection refused", "peer", nc.RemoteAddr(), "reason", errTooMany, "max", s.cfg.MaxConnections)
+		s.cfg.Logger.Warn("connection refused", "peer", nc.RemoteAddr().String(), "reason", errTooMany, "max", s.cfg.MaxConnections)
 		c.shut(errTooMany)
 		return
 	}

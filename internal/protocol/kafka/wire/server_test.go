@@ -121,7 +121,7 @@ func serve(t *testing.T, change ...func(*Config)) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{echo: &echo{release: make(chan struct{}), causes: make(chan error, 10)}, clock: clock.NewVirtual(time.Unix(1e9, 0)), addr: l.Addr().String(), log: &lines{}}
-	cfg := Config{Listener: l, Handler: f.echo, Clock: f.clock, Logger: slog.New(slog.NewTextHandler(f.log, nil))}
+	cfg := Config{Listener: l, Handler: f.echo, Clock: f.clock, Logger: slog.New(slog.NewJSONHandler(f.log, nil))}
 	for _, c := range change {
 		c(&cfg)
 	}
