@@ -50,6 +50,7 @@ type checker struct {
 	fs     vfs.FS
 	dir    string
 	report Report
+	mended int // of the damage: that which opening makes up for
 }
 
 // damaged puts err into the report if it is damage, and returns it if it is not.
@@ -105,7 +106,7 @@ func (c *checker) run() error {
 	for _, of := range t.cursors {
 		c.report.Cursors += len(of)
 	}
-	if len(c.report.Damage) > 0 || len(e.files) == 0 {
+	if len(c.report.Damage) > c.mended || len(e.files) == 0 {
 		return nil // the rest would only repeat it in other words
 	}
 	return c.damaged(e.checkContiguous())
@@ -141,6 +142,7 @@ func (c *checker) checkpoints(e *Engine) error {
 			if err := c.damaged(err); err != nil {
 				return err
 			}
+			c.mended++
 		}
 	}
 	return nil
@@ -174,14 +176,9 @@ func (c *checker) file(e *Engine, i int, from *format.CheckpointHeader) error {
 	t, directory, footerErr := readFooter(f)
 	switch {
 	case footerErr != nil && !replayed:
-		if err := c.damaged(footerErr); err != nil {
-			return err
-		}
-		if end.damaged {
-			return c.damaged(f.corrupt(end.badAt, "%s", end.reason))
-		}
+		return c.footer(f, footerErr, f.remake(&t, s, end))
 	case footerErr == nil && t.End != s.at:
-		return c.damaged(f.corrupt(end.badAt, "%s, but the groups of this file end at byte %d", end.reason, t.End))
+		return c.damaged(f.endsEarly(&t, end))
 	case footerErr == nil:
 		return c.index(f, directory)
 	}
@@ -189,6 +186,19 @@ func (c *checker) file(e *Engine, i int, from *format.CheckpointHeader) error {
 		c.report.TornFile, c.report.TornByte = filepath.Join(logDir, f.name), s.at
 	}
 	return nil
+}
+
+// footer reports a damaged footer, and what is wrong with the groups that could make up for it.
+func (c *checker) footer(f *logFile, err, groups error) error {
+	var corrupt *stream.CorruptError
+	if groups == nil && errors.As(err, &corrupt) {
+		c.mended++
+		err = f.corrupt(corrupt.Byte, "%s: the next start makes the index again from the file's groups, if none is missing", corrupt.Reason)
+	}
+	if err := c.damaged(err); err != nil {
+		return err
+	}
+	return c.damaged(groups)
 }
 
 func (c *checker) count(g *format.Group) {

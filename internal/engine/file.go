@@ -26,6 +26,9 @@ type logFile struct {
 
 	end atomic.Int64 // where the groups end
 
+	// remade is the trailer of the index that recovery has made again from the groups, until that is written. nil: none was.
+	remade *format.Trailer
+
 	// Guarded by Engine.view.
 	spans    []*span // one per shard with batches here
 	extents  int     // batches, dead ones included

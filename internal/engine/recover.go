@@ -236,10 +236,10 @@ func (e *Engine) openFile(named format.FileHeader) (*logFile, error) {
 func (e *Engine) loadFinished(f *logFile) error {
 	t, spans, err := readFooter(f)
 	var corrupt *stream.CorruptError
-	if errors.As(err, &corrupt) && f.Generation == 0 {
+	if errors.As(err, &corrupt) {
 		// The groups say the same, if they are whole.
-		e.cfg.Logger.Error("index of a log file is damaged, it is made again from the file's groups", "error", err)
-		return e.reindex(f)
+		e.cfg.Logger.Error("index of a log file is damaged, the file's groups are read instead", "error", err)
+		return e.reindex(f, &t)
 	}
 	if err != nil {
 		return err
@@ -260,8 +260,8 @@ func (e *Engine) loadFinished(f *logFile) error {
 	return nil
 }
 
-// reindex reads a file that was finished group by group, for its batches only, and writes its footer again.
-func (e *Engine) reindex(f *logFile) error {
+// reindex reads a file that was finished group by group, for its batches only; t is its trailer, zero if that is damaged.
+func (e *Engine) reindex(f *logFile, t *format.Trailer) error {
 	s, err := newScanner(f)
 	if err != nil {
 		return err
@@ -270,14 +270,30 @@ func (e *Engine) reindex(f *logFile) error {
 	if err != nil {
 		return err
 	}
+	return f.remake(t, s, end)
+}
+
+// remake takes the groups that s has walked, up to end, for all that a finished file has, and for the index in its footer's place. Without a whole
+// trailer nothing in the file says whether its last groups are gone. The shards do: each live batch is missing between others, or before the
+// shard's end (checkContiguous). So the footer is written after that, and a file that has lost something stays as it is.
+func (f *logFile) remake(t *format.Trailer, s *scanner, end ending) error {
 	if end.damaged {
 		return f.corrupt(end.badAt, "%s", end.reason)
 	}
+	if t.End > 0 && t.End != s.at {
+		return f.endsEarly(t, end)
+	}
 	f.end.Store(s.at)
-	return e.writeFooter(f, format.Trailer{File: f.ID, End: s.at, Group: s.group, GroupSum: s.sum})
+	f.remade = &format.Trailer{File: f.ID, End: s.at, Group: s.group, GroupSum: s.sum}
+	return nil
 }
 
-// readFooter reads trailer and directory of a finished file.
+// endsEarly is the damage of a file whose groups do not reach to where its trailer says.
+func (f *logFile) endsEarly(t *format.Trailer, end ending) error {
+	return f.corrupt(end.badAt, "%s, but the groups of this file end at byte %d", end.reason, t.End)
+}
+
+// readFooter reads trailer and directory of a finished file. A trailer that is whole is returned also if the directory is not.
 func readFooter(f *logFile) (format.Trailer, []format.Span, error) {
 	size, err := f.file.Size()
 	if err != nil {
@@ -366,7 +382,7 @@ func (e *Engine) checkEnd(i int, s *scanner, end ending, from *format.Checkpoint
 	}
 	if t, _, err := readFooter(f); err == nil {
 		if t.End != s.at {
-			return f.corrupt(end.badAt, "%s, but the groups of this file end at byte %d", end.reason, t.End)
+			return f.endsEarly(&t, end)
 		}
 		missing := logFile{name: fileName(&format.FileHeader{First: f.Last + 1})}
 		return missing.corrupt(0, "the file is missing, the one before it is finished")
@@ -438,15 +454,26 @@ func (e *Engine) checkContiguous() error {
 		where := e.files[0]
 		for i, sp := range s.spans {
 			if sp.First > at || i > 0 && sp.First != at {
-				return where.corrupt(0, "offsets %d to %d of shard %d of stream %s are in no file after this one", at, sp.First, s.id.Index, s.id.Stream)
+				return e.lost(where, sp.file, "offsets %d to %d of shard %d of stream %s are in no file after this one", at, sp.First, s.id.Index, s.id.Stream)
 			}
 			at, where = sp.Next, sp.file
 		}
 		if at != s.end && s.start < s.end {
-			return where.corrupt(0, "shard %d of stream %s ends at offset %d, not at %d", s.id.Index, s.id.Stream, at, s.end)
+			return e.lost(where, nil, "shard %d of stream %s ends at offset %d, not at %d", s.id.Index, s.id.Stream, at, s.end)
 		}
 	}
 	return nil
+}
+
+// lost is the damage of what should be found from one file on and before another, nil for the end of the log. If an index among them had to be made
+// again, that file is the likely one: it is named, and where its groups end.
+func (e *Engine) lost(from, before *logFile, reason string, args ...any) error {
+	for _, f := range e.files {
+		if f.remade != nil && f.First >= from.First && (before == nil || f.First < before.First) {
+			return f.corrupt(f.end.Load(), reason, args...)
+		}
+	}
+	return from.corrupt(0, reason, args...)
 }
 
 // settle makes durable what recovery found, cuts off what a crash left behind it, and finishes files whose footers are missing.
@@ -465,6 +492,9 @@ func (e *Engine) settle(from format.CheckpointHeader) error {
 	replayed := 0
 	for i, f := range e.files {
 		if f.Last < from.File {
+			if err := e.writeRemade(f); err != nil {
+				return err
+			}
 			continue
 		}
 		replayed++
@@ -483,6 +513,19 @@ func (e *Engine) settle(from format.CheckpointHeader) error {
 		h, body := e.snapshot(e.producerStatesLocked())
 		return e.writeCheckpoint(h, body)
 	}
+	return nil
+}
+
+// writeRemade writes a file's index if it was made again.
+func (e *Engine) writeRemade(f *logFile) error {
+	if f.remade == nil {
+		return nil
+	}
+	if err := e.writeFooter(f, *f.remade); err != nil {
+		return err
+	}
+	f.remade = nil
+	e.cfg.Logger.Warn("index of a log file is made again", "file", f.name)
 	return nil
 }
 
