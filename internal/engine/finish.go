@@ -112,7 +112,7 @@ func (e *Engine) writeFooter(f *logFile, t format.Trailer) error {
 	}
 	e.view.RUnlock()
 	footer, directory := buildFooter(spans, extents, &t)
-	if err := f.complete(footer, t.End); err != nil {
+	if err := f.complete(footer, &t); err != nil {
 		return err
 	}
 	e.view.Lock()
@@ -127,11 +127,12 @@ func (e *Engine) writeFooter(f *logFile, t format.Trailer) error {
 	return nil
 }
 
-// complete ends the file with its footer at a position, durably.
-func (f *logFile) complete(footer []byte, at int64) error {
+// complete ends the file with its footer, durably. The extents are so before a byte of directory and trailer is written: those two opening checks, the
+// extents only who reads them, and a power cut may come while the index of an old file is made again.
+func (f *logFile) complete(footer []byte, t *format.Trailer) error {
 	f.grow.Lock()
 	defer f.grow.Unlock()
-	size := at + int64(len(footer))
+	size := t.End + int64(len(footer))
 	f.sealed = true
 	for f.zeroing > 0 {
 		f.zeroDone.Wait()
@@ -140,13 +141,24 @@ func (f *logFile) complete(footer []byte, at int64) error {
 	if err := f.file.Truncate(size); err != nil {
 		return err
 	}
-	if _, err := f.file.WriteAt(footer, at); err != nil {
+	extents := t.Directory - t.End
+	if err := f.writeDurably(footer[:extents], t.End); err != nil {
+		return err
+	}
+	if err := f.writeDurably(footer[extents:], t.Directory); err != nil {
+		return err
+	}
+	f.allocated, f.zeroed = size, size
+	return nil
+}
+
+func (f *logFile) writeDurably(b []byte, at int64) error {
+	if _, err := f.file.WriteAt(b, at); err != nil {
 		return err
 	}
 	if err := f.file.Sync(); err != nil {
 		return &syncError{f.name, err}
 	}
-	f.allocated, f.zeroed = size, size
 	return nil
 }
 

@@ -347,3 +347,44 @@ func TestDeadGroupsMayBeMissing(t *testing.T) {
 		t.Errorf("check says %+v, %v", report, err)
 	}
 }
+
+// TestPowerCutWhileAnIndexIsMadeAgain: the next start has all that it needs.
+func TestPowerCutWhileAnIndexIsMadeAgain(t *testing.T) {
+	disk, c, shards := rewritten(t)
+	want, err := contentOf(t, c, shards)
+	must(t, err)
+	for _, f := range indexedFiles(t, disk, c) {
+		for name, change := range map[string]func(vfs.File) error{
+			"footer cut off":                cutAt(f.End),
+			"nothing left but the trailer":  zeroAt(f.End, f.size-format.TrailerSize),
+			"directory and trailer cut off": cutAt(f.Directory),
+		} {
+			broken := copyOf(t, disk, f.path, change)
+			cuts := cutsOfMaking(t, broken, c, f.path)
+			for i, cut := range cuts {
+				c.FS = cut
+				if got, err := contentOf(t, c, shards); err != nil || got != want {
+					t.Fatalf("%s: %s, cut %d of %d: %v, %d bytes instead of %d", f.path, name, i, len(cuts), err, len(got), len(want))
+				}
+			}
+		}
+	}
+}
+
+// cutsOfMaking opens a log with a damaged index and returns the disk as power cuts at each write and sync of that file can leave it.
+func cutsOfMaking(t *testing.T, broken *vfs.Mem, c Config, path string) (cuts []*vfs.Mem) {
+	t.Helper()
+	c.FS = vfs.Fault(broken, func(call *vfs.Call) error {
+		if call.Name == filepath.Base(path) && (call.Op == vfs.OpWrite || call.Op == vfs.OpSync) {
+			for seed := range uint64(20) {
+				cuts = append(cuts, broken.CrashClone(rand.New(rand.NewPCG(seed, 0))))
+			}
+		}
+		return nil
+	})
+	must(t, mustOpen(t, c).Close())
+	if len(cuts) == 0 {
+		t.Fatalf("%s was not written to", path)
+	}
+	return cuts
+}
