@@ -128,9 +128,7 @@ func TestDamage(t *testing.T) {
 	if r, err := Check(disk, c.Dir); err != nil || len(r.Damage) > 0 {
 		t.Fatalf("check of the undamaged log: %+v, %v", r, err)
 	}
-	seed := rand.Uint64N(1 << 32)
-	random := rand.New(rand.NewPCG(seed, 0))
-	t.Logf("seed %d", seed)
+	random := chance(t)
 	outcomes := map[string]int{}
 	for _, dir := range []string{c.Dir, filepath.Join(c.Dir, logDir)} {
 		names, err := disk.List(dir)
@@ -142,7 +140,7 @@ func TestDamage(t *testing.T) {
 				}
 			}
 			if t.Failed() {
-				t.Fatalf("damage to %s, seed %d", name, seed)
+				t.Fatalf("damage to %s", name)
 			}
 		}
 	}
@@ -290,4 +288,12 @@ func TestDumpAsJSON(t *testing.T) {
 			t.Errorf("kind %d of change has no line: %+v", k, l)
 		}
 	}
+}
+
+// chance returns random numbers, and says by which seed they come again.
+func chance(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64N(1 << 32)
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
 }

@@ -147,9 +147,7 @@ func TestDamagedIndexIsMadeAgain(t *testing.T) {
 	disk, c, shards := rewritten(t)
 	want, err := contentOf(t, c, shards)
 	must(t, err)
-	seed := rand.Uint64N(1 << 32)
-	random := rand.New(rand.NewPCG(seed, 0))
-	t.Logf("seed %d", seed)
+	random := chance(t)
 	for _, f := range indexedFiles(t, disk, c) {
 		changes := map[string]func(vfs.File) error{
 			"trailer zeroed":               zeroAt(f.size-format.TrailerSize, f.size),
@@ -206,9 +204,7 @@ func TestDamagedExtents(t *testing.T) {
 	disk, c, shards := rewritten(t)
 	want, err := contentOf(t, c, shards)
 	must(t, err)
-	seed := rand.Uint64N(1 << 32)
-	random := rand.New(rand.NewPCG(seed, 0))
-	t.Logf("seed %d", seed)
+	random := chance(t)
 	for _, f := range indexedFiles(t, disk, c) {
 		for _, sp := range f.spans {
 			for at := sp.Position + random.Int64N(10); at < sp.Position+int64(sp.Count)*format.ExtentSize; at += 1 + random.Int64N(30) {
@@ -233,9 +229,7 @@ func TestDamagedIndexHidesNoMissingGroup(t *testing.T) {
 	disk, c, shards := rewritten(t)
 	want, err := contentOf(t, c, shards)
 	must(t, err)
-	seed := rand.Uint64N(1 << 32)
-	random := rand.New(rand.NewPCG(seed, 0))
-	t.Logf("seed %d", seed)
+	random := chance(t)
 	refused, deadOnly := 0, 0
 	for _, f := range indexedFiles(t, disk, c) {
 		groups, end := liveGroups(t, disk, f.path, shards)
