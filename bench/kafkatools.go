@@ -140,7 +140,7 @@ func (t *kafkaTurn) endToEnd() error {
 	if err := t.topic("trips", 1); err != nil {
 		return err
 	}
-	text, err := t.tool("end-to-end-latency", "--topic", "trips", "--num-records", "5000", "--producer-acks", "all", "--record-size",
+	text, err := t.tool("end-to-end-latency", "--topic", "trips", "--num-records", "30000", "--producer-acks", "all", "--record-size",
 		strconv.Itoa(t.options.bytes))
 	if err != nil {
 		return err
