@@ -112,6 +112,9 @@ func (e *Engine) retain(ctx context.Context) error {
 // last or, if there was no such yet or others have trimmed the shard since, by what its first span began with.
 func (s *shard) expired(now int64) bool {
 	c := &s.stream.Config
+	if c.KeepAll {
+		return false
+	}
 	if k := s.kept; k != nil && k.start == s.start {
 		return excess(c, &k.first, s.bytes, now)
 	}

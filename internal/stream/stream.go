@@ -97,6 +97,7 @@ const (
 type Config struct {
 	Retention      time.Duration // age after which batches may go; 0 = 7 days, < 0 = unlimited
 	RetentionBytes int64         // bytes a shard keeps; 0 or < 0 = unlimited
+	KeepAll        bool          // batches go neither by age nor by size, whatever Retention and RetentionBytes say
 	MaxBatchBytes  int32         // largest batch accepted; 0 = DefaultMaxBatchBytes
 	Timestamps     TimestampType
 	// TimestampBefore and TimestampAfter bound how far a producer's timestamps may lie behind and ahead of the log's clock; 0 = no bound.

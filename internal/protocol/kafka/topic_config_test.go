@@ -48,6 +48,8 @@ func TestEnforcedSettingsReachTheLog(t *testing.T) {
 		{"message.timestamp.before.max.ms", "5", stream.Config{TimestampBefore: 5 * time.Millisecond}},
 		{"message.timestamp.after.max.ms", never, stream.Config{}},
 		{"freshet.durability", "os", stream.Config{Durability: stream.OS}},
+		{"cleanup.policy", "compact", stream.Config{KeepAll: true}},
+		{"cleanup.policy", "compact,delete", stream.Config{}},
 		{"segment.ms", "5", stream.Config{}},
 	} {
 		got, labels, err := configure(stream.Config{}, map[string]string{"other": "kept"}, []setting{{row.key, &row.value}})

@@ -3,6 +3,7 @@ package kafka
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -11,6 +12,20 @@ import (
 
 func retentionSettings() []TopicSetting {
 	return []TopicSetting{
+		{
+			Key: "cleanup.policy", Type: kmsg.ConfigTypeList, Default: "delete", Broker: "log.cleanup.policy", Effect: Enforced,
+			Doc: "How old records go: with delete by retention.ms and retention.bytes. With compact every record must have a key; compaction itself is not " +
+				"done yet, and with compact alone no record goes.",
+			check: listOf("delete", "compact"),
+			apply: func(c *stream.Config, v string) { c.KeepAll = !strings.Contains(v, "delete") },
+			read: func(c *stream.Config) string {
+				if c.KeepAll {
+					return "compact"
+				}
+				return "delete"
+			},
+			forget: func(c *stream.Config) { c.KeepAll = false },
+		},
 		{
 			Key: "retention.ms", Type: kmsg.ConfigTypeLong, Default: "604800000", Broker: "log.retention.ms", Effect: Enforced,
 			Doc: "Age in milliseconds after which batches are removed, counted from their largest timestamp; -1 keeps them for good.", check: atLeast(-1),
@@ -133,7 +148,6 @@ func storedSettings() []TopicSetting {
 		list    = kmsg.ConfigTypeList
 	)
 	return []TopicSetting{
-		stored("cleanup.policy", list, "delete", "log.cleanup.policy", listOf("delete", "compact"), "How old records go. With compact every record must have a key; compaction itself is not done yet, and with compact alone retention still applies."),
 		stored("compression.type", text, "producer", "compression.type", oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), "Batches are kept as producers compress them, whatever this says."),
 		stored("compression.gzip.level", integer, "-1", "compression.gzip.level", gzipLevel, "Level for gzip if the server compressed, which it does not."),
 		stored("compression.lz4.level", integer, "9", "compression.lz4.level", between(1, 17), "Level for lz4 if the server compressed, which it does not."),

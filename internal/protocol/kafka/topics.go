@@ -88,8 +88,3 @@ func (s *Server) epochAt(ctx context.Context, shard stream.Shard, offset stream.
 func compacted(st *stream.Stream) bool {
 	return strings.Contains(st.Labels[label("cleanup.policy")], "compact")
 }
-
-// deletable says whether the topic's cleanup.policy lets records go by their age or on request.
-func deletable(st *stream.Stream) bool {
-	return !compacted(st) || strings.Contains(st.Labels[label("cleanup.policy")], "delete")
-}

@@ -213,6 +213,9 @@ func (l *Log) Retain() {
 }
 
 func (l *Log) retainLocked(c stream.Config, s *shard) {
+	if c.KeepAll {
+		return
+	}
 	retention := c.Retention
 	if retention == 0 {
 		retention = stream.DefaultRetention

@@ -241,6 +241,21 @@ var timeCases = []testCase{
 		b := h.bounds(s.Shard(0))
 		h.equal("bounds", []int64{int64(b.Start), int64(b.End), b.Bytes}, []int64{7, 10, 3 * size})
 	}},
+	{"a stream that keeps all loses nothing until it is told otherwise", func(h *harness) {
+		h.needRetain()
+		config := stream.Config{Retention: time.Hour, RetentionBytes: 1, KeepAll: true}
+		s := h.createWith(stream.Spec{Name: "s", Shards: 1, Config: config})
+		h.putValues(s.Shard(0), "a")
+		h.putValues(s.Shard(0), "b")
+		h.clock.Advance(300 * 24 * time.Hour)
+		h.options.Retain(h, h.log)
+		h.equal("values", h.values(s.Shard(0), 0), "[a b]")
+		config.KeepAll = false
+		_, err := h.log.Alter(h.Context(), s.ID, stream.Change{Config: &config})
+		h.must(err)
+		h.options.Retain(h, h.log)
+		h.equal("start", h.bounds(s.Shard(0)).Start, 2)
+	}},
 }
 
 func (h *harness) noOffsetAt(shard stream.Shard, ms int64) {

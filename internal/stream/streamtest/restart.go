@@ -74,7 +74,7 @@ func (h *harness) outlives(restart func(testing.TB, stream.Log) stream.Log) {
 	h.Helper()
 	spec := stream.Spec{
 		Name: "s", Shards: 2, Labels: map[string]string{"k": "v"},
-		Config: stream.Config{Retention: -1, RetentionBytes: 1 << 40, MaxBatchBytes: 5000, TimestampAfter: time.Hour, Durability: stream.Fsync},
+		Config: stream.Config{Retention: -1, RetentionBytes: 1 << 40, KeepAll: true, MaxBatchBytes: 5000, TimestampAfter: time.Hour, Durability: stream.Fsync},
 	}
 	s := h.createWith(spec)
 	shards := int32(3)
