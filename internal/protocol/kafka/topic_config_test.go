@@ -43,6 +43,8 @@ func TestEnforcedSettingsReachTheLog(t *testing.T) {
 		{"retention.ms", "0", stream.Config{Retention: 1}},
 		{"retention.ms", never, stream.Config{Retention: -1}},
 		{"retention.bytes", "1000", stream.Config{RetentionBytes: 1000}},
+		{"retention.bytes", "0", stream.Config{RetentionBytes: 1}},
+		{"retention.bytes", "-2", stream.Config{}},
 		{"max.message.bytes", "2000", stream.Config{MaxBatchBytes: 2000}},
 		{"message.timestamp.type", "LogAppendTime", stream.Config{Timestamps: stream.LogAppendTime}},
 		{"message.timestamp.before.max.ms", "5", stream.Config{TimestampBefore: 5 * time.Millisecond}},

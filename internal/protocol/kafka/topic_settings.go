@@ -43,8 +43,9 @@ func retentionSettings() []TopicSetting {
 		},
 		{
 			Key: "retention.bytes", Type: kmsg.ConfigTypeLong, Default: "-1", Broker: "log.retention.bytes", Effect: Enforced,
-			Doc: "Bytes that a partition keeps before its oldest batches are removed; -1 for no bound.", check: atLeast(-1),
-			apply: func(c *stream.Config, v string) { c.RetentionBytes = number(v) },
+			Doc: "Bytes that a partition keeps before its oldest batches are removed; below 0 for no bound. With 0 it keeps the newest batch.",
+			check: atLeast(math.MinInt64),
+			apply: func(c *stream.Config, v string) { c.RetentionBytes = retentionBytes(v) },
 			read: func(c *stream.Config) string {
 				if c.RetentionBytes <= 0 {
 					return "-1"

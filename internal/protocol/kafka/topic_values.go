@@ -28,6 +28,18 @@ func retention(v string) time.Duration {
 	}
 }
 
+// retentionBytes reads a retention.bytes, in which 0 is the least and not the default.
+func retentionBytes(v string) int64 {
+	switch n := number(v); {
+	case n < 0:
+		return 0
+	case n == 0:
+		return 1
+	default:
+		return n
+	}
+}
+
 // bound reads a bound in milliseconds; those too large to be reached are none.
 func bound(v string) time.Duration {
 	ms := number(v)
