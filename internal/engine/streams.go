@@ -43,8 +43,8 @@ func (e *Engine) proposeAll(ctx context.Context, urgent bool, changes ...change)
 
 func checkConfig(c *stream.Config) error {
 	switch {
-	case c.MaxBatchBytes < 0 || int64(c.MaxBatchBytes) > 256*mib:
-		return fmt.Errorf("%w: largest batch of %d bytes is not between 0 and %d", stream.ErrInvalid, c.MaxBatchBytes, 256*mib)
+	case c.MaxBatchBytes < 0 || c.MaxBatchBytes > stream.MostBatchBytes:
+		return fmt.Errorf("%w: largest batch of %d bytes is not between 0 and %d", stream.ErrInvalid, c.MaxBatchBytes, stream.MostBatchBytes)
 	case c.Timestamps != stream.CreateTime && c.Timestamps != stream.LogAppendTime:
 		return fmt.Errorf("%w: timestamp type %d is unknown", stream.ErrInvalid, c.Timestamps)
 	case c.TimestampBefore < 0 || c.TimestampAfter < 0:

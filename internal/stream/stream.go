@@ -98,7 +98,7 @@ type Config struct {
 	Retention      time.Duration // age after which batches may go; 0 = 7 days, < 0 = unlimited
 	RetentionBytes int64         // bytes a shard keeps; 0 or < 0 = unlimited
 	KeepAll        bool          // batches go neither by age nor by size, whatever Retention and RetentionBytes say
-	MaxBatchBytes  int32         // largest batch accepted; 0 = DefaultMaxBatchBytes
+	MaxBatchBytes  int32         // largest batch accepted, at most MostBatchBytes; 0 = DefaultMaxBatchBytes
 	Timestamps     TimestampType
 	// TimestampBefore and TimestampAfter bound how far a producer's timestamps may lie behind and ahead of the log's clock; 0 = no bound.
 	TimestampBefore time.Duration
@@ -111,6 +111,9 @@ const (
 	DefaultRetention     = 7 * 24 * time.Hour
 	DefaultMaxBatchBytes = 1<<20 + 12 // as Kafka's max.message.bytes
 )
+
+// MostBatchBytes bounds Config.MaxBatchBytes.
+const MostBatchBytes = 256 << 20
 
 // Stream describes a stream. A *Stream handed out is an immutable snapshot: never written to, by anyone.
 type Stream struct {

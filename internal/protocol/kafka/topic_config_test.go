@@ -46,6 +46,7 @@ func TestEnforcedSettingsReachTheLog(t *testing.T) {
 		{"retention.bytes", "0", stream.Config{RetentionBytes: 1}},
 		{"retention.bytes", "-2", stream.Config{}},
 		{"max.message.bytes", "2000", stream.Config{MaxBatchBytes: 2000}},
+		{"max.message.bytes", "2147483647", stream.Config{MaxBatchBytes: stream.MostBatchBytes}},
 		{"message.timestamp.type", "LogAppendTime", stream.Config{Timestamps: stream.LogAppendTime}},
 		{"message.timestamp.before.max.ms", "5", stream.Config{TimestampBefore: 5 * time.Millisecond}},
 		{"message.timestamp.after.max.ms", never, stream.Config{}},

@@ -43,7 +43,7 @@ func retentionSettings() []TopicSetting {
 		},
 		{
 			Key: "retention.bytes", Type: kmsg.ConfigTypeLong, Default: "-1", Broker: "log.retention.bytes", Effect: Enforced,
-			Doc: "Bytes that a partition keeps before its oldest batches are removed; below 0 for no bound. With 0 it keeps the newest batch.",
+			Doc:   "Bytes that a partition keeps before its oldest batches are removed; below 0 for no bound. With 0 it keeps the newest batch.",
 			check: atLeast(math.MinInt64),
 			apply: func(c *stream.Config, v string) { c.RetentionBytes = retentionBytes(v) },
 			read: func(c *stream.Config) string {
@@ -99,7 +99,9 @@ func batchSettings() []TopicSetting {
 		{
 			Key: "max.message.bytes", Type: kmsg.ConfigTypeInt, Default: strconv.Itoa(stream.DefaultMaxBatchBytes), Broker: "message.max.bytes", Effect: Enforced,
 			Doc: "Largest record batch accepted, in bytes as it is sent, header included.", check: between(0, math.MaxInt32),
-			apply: func(c *stream.Config, v string) { c.MaxBatchBytes = max(1, int32(number(v))) },
+			apply: func(c *stream.Config, v string) {
+				c.MaxBatchBytes = int32(min(max(1, number(v)), stream.MostBatchBytes))
+			},
 			read: func(c *stream.Config) string {
 				if c.MaxBatchBytes == 0 {
 					return strconv.Itoa(stream.DefaultMaxBatchBytes)

@@ -14,7 +14,7 @@ var streamCases = []testCase{
 			Name:   "a.b_c-D9",
 			Shards: 3,
 			Config: stream.Config{
-				Retention: time.Hour, RetentionBytes: 1 << 30, KeepAll: true, MaxBatchBytes: 4096, Timestamps: stream.LogAppendTime,
+				Retention: time.Hour, RetentionBytes: 1 << 30, KeepAll: true, MaxBatchBytes: stream.MostBatchBytes, Timestamps: stream.LogAppendTime,
 				TimestampBefore: time.Minute, TimestampAfter: time.Second, Durability: stream.OS,
 			},
 			Labels: map[string]string{"one": "1", "empty": ""},
