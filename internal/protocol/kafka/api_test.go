@@ -244,8 +244,10 @@ func TestTopicAdministration(t *testing.T) {
 	n := start(t, func(c *kafka.Config) { c.MaxPartitions, c.AcceptAnyRF = 10, false })
 	r := n.raw(t)
 	str := kmsg.StringPtr
+	validateOnly := false
 	create := func(change func(*kmsg.CreateTopicsRequestTopic)) int16 {
 		req := kmsg.NewPtrCreateTopicsRequest()
+		req.ValidateOnly = validateOnly
 		topic := kmsg.NewCreateTopicsRequestTopic()
 		topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "t", 1, 1
 		change(&topic)
@@ -287,8 +289,10 @@ func TestTopicAdministration(t *testing.T) {
 	if got := create(assign(1, 0)); got != 0 {
 		t.Fatalf("created with an assignment: %d", got)
 	}
-	if got := create(func(*kmsg.CreateTopicsRequestTopic) {}); got != kerr.TopicAlreadyExists.Code {
-		t.Errorf("created again: %d", got)
+	for _, validateOnly = range []bool{true, false} {
+		if got := create(func(t *kmsg.CreateTopicsRequestTopic) { t.NumPartitions = 0 }); got != kerr.TopicAlreadyExists.Code {
+			t.Errorf("created again with no partition, only validated %v: %d", validateOnly, got)
+		}
 	}
 	grow := func(count int32) int16 {
 		req := kmsg.NewPtrCreatePartitionsRequest()

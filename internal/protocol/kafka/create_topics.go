@@ -38,22 +38,20 @@ func (s *Server) createTopics(ctx context.Context, c *Client, req *kmsg.CreateTo
 }
 
 func (s *Server) createTopic(ctx context.Context, c *Client, t *kmsg.CreateTopicsRequestTopic, validateOnly bool) (*stream.Stream, error) {
-	spec, err := s.topicSpec(t)
-	if err != nil {
+	if err := s.checkNewTopic(ctx, t.Topic); err != nil {
 		return nil, err
 	}
-	if validateOnly {
-		if _, err = s.log.Stream(ctx, spec.Name); err == nil {
-			return nil, refuse(kerr.TopicAlreadyExists, "Topic '%s' already exists.", t.Topic)
-		} else if !errors.Is(err, stream.ErrNotFound) {
-			return nil, err
-		}
+	spec, err := s.topicSpec(t)
+	switch {
+	case err != nil:
+		return nil, err
+	case validateOnly:
 		return &stream.Stream{Name: spec.Name, Shards: spec.Shards, Config: spec.Config, Labels: spec.Labels}, nil
 	}
 	st, err := s.log.Create(ctx, spec)
 	switch {
-	case errors.Is(err, stream.ErrExists):
-		return nil, refuse(kerr.TopicAlreadyExists, "Topic '%s' already exists.", t.Topic)
+	case errors.Is(err, stream.ErrExists): // since it was looked for
+		return nil, errTopicExists(t.Topic)
 	case err != nil:
 		return nil, err
 	}
@@ -64,12 +62,28 @@ func (s *Server) createTopic(ctx context.Context, c *Client, t *kmsg.CreateTopic
 	return st, nil
 }
 
-// topicSpec checks what is asked for.
+// checkNewTopic refuses a name that cannot be a topic's or that a stream has, the node's own included. It comes before everything else that may
+// be wrong: tools take TOPIC_ALREADY_EXISTS for success, whatever they have asked for.
+func (s *Server) checkNewTopic(ctx context.Context, name string) error {
+	if err := checkTopicName(name); err != nil {
+		return err
+	}
+	switch _, err := s.cfg.Log.Stream(ctx, stream.Name(name)); {
+	case err == nil:
+		return errTopicExists(name)
+	case !errors.Is(err, stream.ErrNotFound):
+		return err
+	}
+	return nil
+}
+
+func errTopicExists(name string) error {
+	return refuse(kerr.TopicAlreadyExists, "Topic '%s' already exists.", name)
+}
+
+// topicSpec checks what is asked for under a name that is free.
 func (s *Server) topicSpec(t *kmsg.CreateTopicsRequestTopic) (stream.Spec, error) {
 	spec := stream.Spec{Name: stream.Name(t.Topic), Shards: t.NumPartitions}
-	if err := checkTopicName(t.Topic); err != nil {
-		return spec, err
-	}
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
 			return spec, refuse(kerr.InvalidRequest, "with replica assignments, partitions and replication factor must both be -1")

@@ -38,6 +38,9 @@ func TestInternalStreamsAreNoTopics(t *testing.T) {
 	if created, err := admin.CreateTopics(ctx, 1, 1, nil, "own"); err != nil || created["own"].Err != kerr.TopicAlreadyExists {
 		t.Errorf("create: %v, %v; want TOPIC_ALREADY_EXISTS", created["own"].Err, err)
 	}
+	if created, err := admin.ValidateCreateTopics(ctx, 1, 1, nil, "own"); err != nil || created["own"].Err != kerr.TopicAlreadyExists {
+		t.Errorf("validate creation: %v, %v; want TOPIC_ALREADY_EXISTS", created["own"].Err, err)
+	}
 	if b, err := n.log.Bounds(ctx, own.Shard(0)); err != nil || b.End != 0 {
 		t.Errorf("the stream has bounds %+v, error %v; want it untouched", b, err)
 	}
