@@ -86,8 +86,5 @@ func (s *Server) produceEntry(ctx context.Context, st *stream.Stream, err error,
 		return entry, err
 	}
 	entry.Batch = p.Records
-	if err = checkRecords(p.Records, version); err == nil && compacted(st) {
-		err = s.checkKeys(ctx, p.Records)
-	}
-	return entry, err
+	return entry, s.checkBatch(ctx, st, p.Records, version)
 }

@@ -121,6 +121,7 @@ func TestProduceErrors(t *testing.T) {
 		"not enough replicas":  {strict, []sent{{0, plain(1)}}, nil, []string{"NOT_ENOUGH_REPLICAS"}},
 		"enough for acks=1":    {strict, []sent{{0, plain(1)}}, func(r *kmsg.ProduceRequest) { r.Acks = 1 }, []string{"0"}},
 		"compacted, no key":    {keyed, []sent{{0, plain(1)}}, nil, []string{"INVALID_RECORD"}},
+		"compacted, damaged":   {keyed, []sent{{0, damaged}}, nil, []string{"CORRUPT_MESSAGE"}},
 		"compacted, with keys": {keyed, []sent{{0, records(3, "k", batch.NoProducer)}}, nil, []string{"0"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,11 +3,13 @@ package kafka
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/stream"
 )
 
 // zstdProduce is the first version of Produce whose clients may send zstd (KIP-110), zstdFetch of Fetch whose clients understand it.
@@ -15,6 +17,22 @@ const (
 	zstdProduce = 7
 	zstdFetch   = 10
 )
+
+// checkBatch checks the records of one partition in a Produce request. The log looks at the checksum of what passes; of what does not it is looked
+// at here, since bytes damaged on the way may seem to be anything: a client gives up a batch that is wrong, and sends one that is damaged again.
+func (s *Server) checkBatch(ctx context.Context, st *stream.Stream, b []byte, version int16) error {
+	err := checkRecords(b, version)
+	if err == nil && compacted(st) {
+		err = s.checkKeys(ctx, b)
+	}
+	if err != nil {
+		var fault *batch.Error
+		if _, damage := batch.Verify(b); errors.As(damage, &fault) && fault.Fault == batch.Checksum {
+			return damage
+		}
+	}
+	return err
+}
 
 // checkRecords checks what a log does not: that the records of one partition in a Produce request are one batch that a client may send, and that
 // those that are not compressed can be read. The log checks the rest of the header and the checksum; compressed records are trusted by it.
@@ -43,9 +61,6 @@ func checkRecords(b []byte, version int16) error {
 	}
 	if codec == batch.None {
 		if at, ok := walkRecords(b[batch.HeaderSize:], h.Records); !ok {
-			if _, err = batch.Verify(b); err != nil {
-				return err // damaged on the way: the client sends it again
-			}
 			return refuse(kerr.InvalidRecord, "record %d of %d cannot be read", at, h.Records)
 		}
 	}

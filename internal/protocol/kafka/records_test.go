@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/stream"
 )
 
 func built(add func(*batch.Builder)) []byte {
@@ -58,14 +59,16 @@ func TestCheckRecords(t *testing.T) {
 		"malformed length": {edit(61, 0x7f), version, kerr.InvalidRecord},
 		"bad offset delta": {edit(64, 2), version, kerr.InvalidRecord},
 		"key too long":     {edit(65, 0x70), version, kerr.InvalidRecord},
-		"damaged on the way": {func() []byte {
-			b := built(threeRecords)
-			b[61] = 0x7f
-			return b
-		}(), version, kerr.CorruptMessage},
+		"damaged length":      {damage(61, 0x7f), version, kerr.CorruptMessage},
+		"damaged attributes":  {damage(22, 0x20), version, kerr.CorruptMessage},
+		"damaged transaction": {damage(22, 0x10), version, kerr.CorruptMessage},
+		"damaged time type":   {damage(22, 0x08), version, kerr.CorruptMessage},
+		"damaged codec":       {damage(22, 4), 6, kerr.CorruptMessage},
+		"damaged count":       {damage(60, 4), version, kerr.CorruptMessage},
+		"damaged delta":       {damage(26, 9), version, kerr.CorruptMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := checkRecords(row.batch, row.version)
+			err := new(Server).checkBatch(t.Context(), &stream.Stream{}, row.batch, row.version)
 			want := int16(0)
 			if row.want != nil {
 				want = row.want.Code
@@ -77,11 +80,14 @@ func TestCheckRecords(t *testing.T) {
 	}
 }
 
-// edit returns a good batch in which one byte is another.
-func edit(at int, to byte) []byte {
+// edit returns a good batch in which one byte is another, and the checksum right.
+func edit(at int, to byte) []byte { return resum(damage(at, to)) }
+
+// damage returns a good batch in which one byte is another.
+func damage(at int, to byte) []byte {
 	b := built(threeRecords)
 	b[at] = to
-	return resum(b)
+	return b
 }
 
 // FuzzCheckRecords asserts that readers can read what producers may write.
