@@ -131,11 +131,11 @@ func Size(b []byte) (size int, ok bool) {
 
 // Parse reads the header of the batch at the start of b. It checks length and format, not the checksum: Verify does.
 func Parse(b []byte) (Header, error) {
+	if len(b) > 16 && b[16] != 2 { // where older formats have theirs, and may be shorter than a header
+		return Header{}, fault(Magic, "format %d, only 2 is supported", int8(b[16]))
+	}
 	if len(b) < HeaderSize {
 		return Header{}, fault(Truncated, "%d bytes are less than a header", len(b))
-	}
-	if b[16] != 2 {
-		return Header{}, fault(Magic, "format %d, only 2 is supported", int8(b[16]))
 	}
 	size, ok := Size(b)
 	if !ok || size > len(b) {

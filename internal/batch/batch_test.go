@@ -103,6 +103,7 @@ func TestVerifyNamesTheFault(t *testing.T) {
 		{"negative length", edit(8, 0xff), batch.Truncated},
 		{"huge length", edit(8, 0x7f, 0xff, 0xff, 0xff), batch.Truncated},
 		{"format 1", edit(16, 1), batch.Magic},
+		{"format 1, less than a header", edit(16, 1)[:34], batch.Magic},
 		{"more bytes", append(example(), 0), batch.Inconsistent},
 		{"flipped bit", edit(97, 1), batch.Checksum},
 		{"flipped checksum", edit(17, 0), batch.Checksum},
