@@ -48,6 +48,8 @@ func checkRecords(b []byte, version int16) error {
 	switch {
 	case int(h.Length) != len(b):
 		return refuse(kerr.InvalidRecord, "a partition takes exactly one record batch: %d bytes follow one of %d", len(b)-int(h.Length), h.Length)
+	case h.BaseOffset != 0:
+		return refuse(kerr.InvalidRecord, "a producer's batch has base offset 0, not %d: the log assigns offsets", h.BaseOffset)
 	case h.Attributes.Control():
 		return refuse(kerr.InvalidRecord, "clients may not write control batches")
 	case h.Attributes.Transactional():

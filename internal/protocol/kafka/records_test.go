@@ -52,6 +52,7 @@ func TestCheckRecords(t *testing.T) {
 			binary.BigEndian.PutUint32(b[8:], 22)
 			return b
 		}(), version, kerr.InvalidRecord},
+		"base offset":         {edit(7, 1), version, kerr.InvalidRecord},
 		"control":             {edit(22, 0x20), version, kerr.InvalidRecord},
 		"transactional":       {edit(22, 0x10), version, kerr.InvalidTxnState},
 		"log append time":     {edit(22, 0x08), version, kerr.InvalidTimestamp},
