@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -42,6 +43,35 @@ func TestBrokerConfigsAreWhatIsSet(t *testing.T) {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
+	}
+}
+
+// TestBrokerLoggers shows that the broker has loggers to ask for, of which there are none, and which cannot be altered.
+func TestBrokerLoggers(t *testing.T) {
+	t.Parallel()
+	r := start(t).raw(t)
+	const logger = kmsg.ConfigResourceTypeBrokerLogger
+	for name, want := range map[string]int16{"1": 0, "2": kerr.InvalidRequest.Code, "": kerr.InvalidRequest.Code} {
+		req := kmsg.NewPtrDescribeConfigsRequest()
+		req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: logger, ResourceName: name}}
+		if got := ask[*kmsg.DescribeConfigsResponse](r, 4, req).Resources[0]; got.ErrorCode != want || len(got.Configs) != 0 {
+			t.Errorf("loggers of broker %q: %+v, want error %d", name, got, want)
+		}
+	}
+	list := kmsg.NewPtrListConfigResourcesRequest()
+	for _, types := range [][]int8{nil, {int8(logger)}} {
+		list.ResourceTypes = types
+		all := ask[*kmsg.ListConfigResourcesResponse](r, 1, list).ConfigResources
+		if !slices.ContainsFunc(all, func(c kmsg.ListConfigResourcesResponseConfigResource) bool {
+			return c.Type == int8(logger) && c.Name == "1"
+		}) {
+			t.Errorf("resources of types %v: %+v", types, all)
+		}
+	}
+	alter := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: logger, ResourceName: "1"}}
+	if got := ask[*kmsg.IncrementalAlterConfigsResponse](r, 1, alter).Resources[0]; got.ErrorCode != kerr.InvalidRequest.Code || got.ErrorMessage == nil {
+		t.Errorf("altered: %+v", got)
 	}
 }
 

@@ -62,6 +62,8 @@ func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, agai
 		return refuse(kerr.InvalidRequest, "Each resource must appear at most once.")
 	case which.kind == kmsg.ConfigResourceTypeBroker:
 		return refuse(kerr.InvalidRequest, "broker configs are set when the server starts, and cannot be altered")
+	case which.kind == kmsg.ConfigResourceTypeBrokerLogger:
+		return refuse(kerr.InvalidRequest, "broker loggers cannot be altered: the log level is set when the server starts")
 	case which.kind != kmsg.ConfigResourceTypeTopic:
 		return refuse(kerr.InvalidRequest, "resources of type %d have no configs here", which.kind)
 	}

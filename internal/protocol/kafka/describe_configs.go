@@ -12,7 +12,7 @@ import (
 )
 
 // describeConfigs returns the configs of topics and of the broker. v1 tells where a value comes from (KIP-226), v3 its type and documentation.
-// Groups and client metrics can be asked for and have no configs.
+// Groups, client metrics and the broker's loggers can be asked for and have no configs.
 func (s *Server) describeConfigs(ctx context.Context, _ *Client, req *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	for i := range req.Resources {
@@ -53,6 +53,11 @@ func (s *Server) resourceConfigs(ctx context.Context, asked *kmsg.DescribeConfig
 		return topicConfigs(st), nil
 	case kmsg.ConfigResourceTypeBroker:
 		return s.brokerConfigs(asked.ResourceName)
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		if asked.ResourceName == "" {
+			return nil, refuse(kerr.InvalidRequest, "Broker id must not be empty")
+		}
+		return nil, s.checkBrokerName(asked.ResourceName)
 	case kmsg.ConfigResourceTypeGroupConfig, kmsg.ConfigResourceTypeClientMetrics:
 		return nil, nil
 	}
@@ -91,8 +96,8 @@ func (s *Server) brokerConfigs(name string) ([]configRow, error) {
 	if name == "" {
 		return nil, nil
 	}
-	if id, err := strconv.ParseInt(name, 10, 32); err != nil || int32(id) != s.cfg.NodeID {
-		return nil, refuse(kerr.InvalidRequest, "there is one broker, %d, not %q", s.cfg.NodeID, name)
+	if err := s.checkBrokerName(name); err != nil {
+		return nil, err
 	}
 	const (
 		boolean = kmsg.ConfigTypeBoolean
@@ -143,6 +148,14 @@ func (s *Server) brokerConfigs(name string) ([]configRow, error) {
 		return 0
 	})
 	return rows, nil
+}
+
+// checkBrokerName checks that a resource is this broker, by its id.
+func (s *Server) checkBrokerName(name string) error {
+	if id, err := strconv.ParseInt(name, 10, 32); err != nil || int32(id) != s.cfg.NodeID {
+		return refuse(kerr.InvalidRequest, "there is one broker, %d, not %q", s.cfg.NodeID, name)
+	}
+	return nil
 }
 
 func brokerRow(name string, kind kmsg.ConfigType, value string, source kmsg.ConfigSource, doc string) configRow {

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// listConfigResources names what has configs: topics and the broker (KIP-1142). v0 asks for client metrics alone, of which there are none, as
+// listConfigResources names what has configs: topics, the broker and its loggers (KIP-1142). v0 asks for client metrics alone, of which there are none, as
 // there are of groups.
 func (s *Server) listConfigResources(ctx context.Context, _ *Client, req *kmsg.ListConfigResourcesRequest) *kmsg.ListConfigResourcesResponse {
 	resp := req.ResponseKind().(*kmsg.ListConfigResourcesResponse)
@@ -19,8 +19,9 @@ func (s *Server) listConfigResources(ctx context.Context, _ *Client, req *kmsg.L
 	const (
 		topic  = int8(kmsg.ConfigResourceTypeTopic)
 		broker = int8(kmsg.ConfigResourceTypeBroker)
+		logger = int8(kmsg.ConfigResourceTypeBrokerLogger)
 	)
-	known := []int8{topic, broker, int8(kmsg.ConfigResourceTypeBrokerLogger), int8(kmsg.ConfigResourceTypeClientMetrics), int8(kmsg.ConfigResourceTypeGroupConfig)}
+	known := []int8{topic, broker, logger, int8(kmsg.ConfigResourceTypeClientMetrics), int8(kmsg.ConfigResourceTypeGroupConfig)}
 	for _, t := range req.ResourceTypes {
 		if !slices.Contains(known, t) {
 			resp.ErrorCode = kerr.UnsupportedVersion.Code
@@ -32,7 +33,8 @@ func (s *Server) listConfigResources(ctx context.Context, _ *Client, req *kmsg.L
 		r.Type, r.Name = kind, name
 		resp.ConfigResources = append(resp.ConfigResources, r)
 	}
-	if len(req.ResourceTypes) == 0 || slices.Contains(req.ResourceTypes, topic) {
+	wanted := func(kind int8) bool { return len(req.ResourceTypes) == 0 || slices.Contains(req.ResourceTypes, kind) }
+	if wanted(topic) {
 		all, err := s.log.Streams(ctx)
 		if err != nil {
 			resp.ErrorCode = code(err)
@@ -42,8 +44,10 @@ func (s *Server) listConfigResources(ctx context.Context, _ *Client, req *kmsg.L
 			add(topic, string(st.Name))
 		}
 	}
-	if len(req.ResourceTypes) == 0 || slices.Contains(req.ResourceTypes, broker) {
-		add(broker, strconv.Itoa(int(s.cfg.NodeID)))
+	for _, kind := range []int8{broker, logger} {
+		if wanted(kind) {
+			add(kind, strconv.Itoa(int(s.cfg.NodeID)))
+		}
 	}
 	return resp
 }
