@@ -94,6 +94,23 @@ func TestMetadataByNameAndID(t *testing.T) {
 	}
 }
 
+func TestGroupsNamedTwiceAreDeletedOnce(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.create(t, "t", 1, nil)
+	r := n.raw(t)
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Group = "g" // this makes it
+	commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 0}}}}
+	ask[*kmsg.OffsetCommitResponse](r, 0, commit)
+	req := kmsg.NewPtrDeleteGroupsRequest()
+	req.Groups = []string{"g", "none", "g"}
+	got := ask[*kmsg.DeleteGroupsResponse](r, 2, req).Groups
+	if len(got) != 2 || got[0].ErrorCode != 0 || got[1].ErrorCode != kerr.GroupIDNotFound.Code {
+		t.Errorf("deleted: %+v", got)
+	}
+}
+
 func TestConfigsNamedTwice(t *testing.T) {
 	t.Parallel()
 	n := start(t)
