@@ -121,6 +121,9 @@ func changeSettings(st *stream.Stream, configs []kmsg.IncrementalAlterConfigsReq
 		if again[c.Name] {
 			return nil, errConfigTwice(c.Name)
 		}
+		if c.Op == kmsg.IncrementalAlterConfigOpDelete && topicSetting(c.Name) == nil {
+			continue // what no topic has is not set, and that is all that is asked for
+		}
 		value, err := applyOperation(st, c)
 		if err != nil {
 			return nil, err

@@ -369,6 +369,9 @@ func TestConfigAdministration(t *testing.T) {
 	if got := alter(kadm.AlterConfig{Name: "retention.ms", Value: str("1")}, kadm.AlterConfig{Name: "nonsense", Value: str("1")}); got != kerr.InvalidConfig.Code {
 		t.Errorf("unknown key: %d", got)
 	}
+	if got := alter(kadm.AlterConfig{Op: kadm.DeleteConfig, Name: "nonsense"}); got != 0 {
+		t.Errorf("unknown key deleted: %d", got)
+	}
 	expect(map[string]string{"cleanup.policy": "compact"})
 	if rs, err := adm.AlterTopicConfigsState(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: str("5000")}}, "t"); err != nil || rs[0].Err != nil {
 		t.Error(rs, err)
