@@ -1,8 +1,12 @@
 package kafka_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"testing"
 	"time"
@@ -345,6 +349,48 @@ func TestListOffsetsRefusesUnknownIsolation(t *testing.T) {
 			t.Errorf("isolation level %d: error %d, want %d", level, got, want)
 		}
 	}
+}
+
+// gzipped returns the batch with its records compressed.
+func gzipped(t *testing.T, b []byte) []byte {
+	body := bytes.NewBuffer(slices.Clone(b[:batch.HeaderSize]))
+	w := gzip.NewWriter(body)
+	if _, err := w.Write(b[batch.HeaderSize:]); errors.Join(err, w.Close()) != nil {
+		t.Fatal(err)
+	}
+	b = body.Bytes()
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-batch.Prefix))
+	b[22] |= byte(batch.Gzip)
+	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return b
+}
+
+// TestBoundsOfTimestampsHoldForEveryRecord: a batch's header tells its first and its largest timestamp alone.
+func TestBoundsOfTimestampsHoldForEveryRecord(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	hour, never := "3600000", "9223372036854775807"
+	bounded := n.create(t, "bounded", 1, map[string]*string{"message.timestamp.before.max.ms": &hour, "message.timestamp.after.max.ms": &never})
+	unbounded := n.create(t, "unbounded", 1, nil)
+	r, now := n.raw(t), time.Now()
+	old := now.Add(-2 * time.Hour)
+	var w batch.Builder
+	for _, at := range []time.Time{now, old, now.Add(48 * time.Hour), old} {
+		w.Add(at.UnixMilli(), nil, []byte("value"))
+	}
+	b := w.Finish(batch.NoProducer)
+	for what, b := range map[string][]byte{"plain": b, "compressed": gzipped(t, b)} {
+		resp := ask[*kmsg.ProduceResponse](r, 12, produceRequest(bounded, sent{0, b}))
+		expectOutcomes(t, resp, "INVALID_TIMESTAMP")
+		if bad := resp.Topics[0].Partitions[0].ErrorRecords; len(bad) != 2 || bad[0].RelativeOffset != 1 || bad[1].RelativeOffset != 3 {
+			t.Errorf("%s: bad records %+v", what, bad)
+		}
+	}
+	var early batch.Builder
+	early.Add(now.UnixMilli(), nil, nil)
+	early.Add(old.UnixMilli(), nil, nil)
+	expectOutcomes(t, ask[*kmsg.ProduceResponse](r, 12, produceRequest(unbounded, sent{0, early.Finish(batch.NoProducer)})), "0")
+	expectOutcomes(t, ask[*kmsg.ProduceResponse](r, 12, produceRequest(bounded, sent{0, plain(3)})), "0")
 }
 
 func TestCompactedTopicsNeedKeysInCompressedRecordsToo(t *testing.T) {

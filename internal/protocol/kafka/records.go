@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -22,8 +23,8 @@ const (
 // at here, since bytes damaged on the way may seem to be anything: a client gives up a batch that is wrong, and sends one that is damaged again.
 func (s *Server) checkBatch(ctx context.Context, st *stream.Stream, b []byte, version int16) error {
 	err := checkRecords(b, version)
-	if err == nil && compacted(st) {
-		err = s.checkKeys(ctx, b)
+	if err == nil {
+		err = s.checkEach(ctx, st, b)
 	}
 	if err != nil {
 		var fault *batch.Error
@@ -69,46 +70,76 @@ func checkRecords(b []byte, version int16) error {
 	return nil
 }
 
-// maxPlain bounds the memory of records that are decompressed at the same time, to look for their keys.
+// maxPlain bounds the memory of records that are decompressed at the same time, to be looked at one by one.
 const maxPlain = 2 * batch.DefaultMaxDecompressed
 
-// checkKeys checks that every record has a key. Compressed ones wait for memory to be decompressed in.
-func (s *Server) checkKeys(ctx context.Context, b []byte) error {
+// checkEach checks record by record what the topic asks of each and the header does not tell: that it has a key, if the topic is compacted, and that
+// its timestamp is within the topic's own bounds. Of the default bound the log knows enough from the header. Compressed records wait for memory to
+// be decompressed in.
+func (s *Server) checkEach(ctx context.Context, st *stream.Stream, b []byte) error {
+	keyed, timed := compacted(st), timesBounded(&st.Config)
+	if !keyed && !timed {
+		return nil
+	}
 	if h, err := batch.Parse(b); err == nil && h.Attributes.Codec() != batch.None {
 		if err = s.plain.Take(ctx, batch.DefaultMaxDecompressed); err != nil {
 			return err
 		}
 		defer s.plain.Give(batch.DefaultMaxDecompressed)
 	}
-	var missing []int32
-	n := int32(0)
+	noKey := badRecords{kind: kerr.InvalidRecord, reason: "a compacted topic takes no record without key"}
+	badTime := badRecords{kind: kerr.InvalidTimestamp, reason: "the topic takes no timestamp so far from the server's time"}
+	now, n := s.clock.Now(), int32(0)
 	err := batch.Records(b, 0, func(r *batch.Record) bool {
-		if r.Key == nil {
-			missing = append(missing, n)
+		if keyed && r.Key == nil {
+			noKey.at = append(noKey.at, n)
+		}
+		if timed && !timeAllowed(&st.Config, r.Timestamp, now) {
+			badTime.at = append(badTime.at, n)
 		}
 		n++
-		return len(missing) < maxBadRecords
+		return len(noKey.at) < maxBadRecords && len(badTime.at) < maxBadRecords
 	})
-	if err == nil && missing != nil {
-		return &badRecords{at: missing, reason: "a compacted topic takes no record without key"}
+	switch {
+	case err != nil:
+		return err
+	case badTime.at != nil:
+		return &badTime
+	case noKey.at != nil:
+		return &noKey
 	}
-	return err
+	return nil
 }
+
+// timesBounded says whether the topic bounds producers' timestamps otherwise than by default.
+func timesBounded(c *stream.Config) bool {
+	return c.Timestamps == stream.CreateTime && (c.TimestampBefore > 0 || c.TimestampAfter > 0 && c.TimestampAfter != defaultTimestampAfter)
+}
+
+func timeAllowed(c *stream.Config, ms int64, now time.Time) bool {
+	return ms == noTimestamp ||
+		(c.TimestampBefore == 0 || ms >= now.Add(-c.TimestampBefore).UnixMilli()) &&
+			(c.TimestampAfter == 0 || ms <= now.Add(c.TimestampAfter).UnixMilli())
+}
+
+// noTimestamp is the timestamp of a record that has none.
+const noTimestamp = -1
 
 // maxBadRecords bounds the records of a batch that an answer names.
 const maxBadRecords = 100
 
 // badRecords refuses a batch for some of its records.
 type badRecords struct {
-	at     []int32 // their places in the batch, ascending
+	kind   *kerr.Error
 	reason string  // the same for each
+	at     []int32 // their places in the batch, ascending
 }
 
 // Error names the first of the records, for the log.
 func (e *badRecords) Error() string { return fmt.Sprintf("record %d: %s", e.at[0], e.reason) }
 
 // Unwrap is what clients are told of the whole batch.
-func (e *badRecords) Unwrap() error { return &refusal{kerr.InvalidRecord, e.reason} }
+func (e *badRecords) Unwrap() error { return &refusal{e.kind, e.reason} }
 
 // walkRecords reads the n records in b without looking at keys, values or headers beyond their lengths. If one is malformed, or bytes are left
 // over, it returns which, and false. Layout: see batch.Records. Varints are compared as they are on the wire, in zigzag form: 2n for n >= 0,
