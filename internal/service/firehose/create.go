@@ -126,6 +126,10 @@ func (s *Service) checkFree(ctx context.Context, call *aws.Call, name string) er
 // begin makes the stream of a new delivery stream, or notes where the Kinesis stream that it reads ends now.
 func (s *Service) begin(ctx context.Context, call *aws.Call, d *delivery) error {
 	source, err := s.openSource(ctx, d)
+	if errors.Is(err, errForeign) {
+		return aws.Errorf(api.ErrResourceInUse, "Firehose %s under accountId %s cannot keep records in stream %s: one that is not its own has that name.",
+			d.Name, call.Account, d.source())
+	}
 	if d.Kinesis == nil {
 		if err != nil {
 			return unavailable(err)
@@ -156,9 +160,22 @@ func (s *Service) place(ctx context.Context, d *delivery, source *stream.Stream)
 	return flow.Place(ctx, s.log, flowName(d.Name), source.ID, flow.At(d.Kinesis.Start))
 }
 
-// openSource returns the log's stream that d delivers, and makes it if it is d's own. stream.ErrNotFound.
-func (s *Service) openSource(ctx context.Context, d *delivery) (*stream.Stream, error) {
+// errForeign says that the name of a delivery stream's internal stream is taken by a stream that somebody else made. Records that are delivered
+// are trimmed, and the stream goes with the delivery stream: nothing but its own may be taken for it.
+var errForeign = errors.New("stream belongs to somebody else")
+
+// findSource returns the log's stream that d delivers. stream.ErrNotFound, errForeign.
+func (s *Service) findSource(ctx context.Context, d *delivery) (*stream.Stream, error) {
 	source, err := s.log.Stream(ctx, d.source())
+	if err == nil && d.Kinesis == nil && source.Labels[stream.LabelInternal] != internalOwner {
+		return nil, fmt.Errorf("stream %s: %w", source.Name, errForeign)
+	}
+	return source, err
+}
+
+// openSource is findSource, and makes the stream if it is d's own.
+func (s *Service) openSource(ctx context.Context, d *delivery) (*stream.Stream, error) {
+	source, err := s.findSource(ctx, d)
 	if err == nil || d.Kinesis != nil || !errors.Is(err, stream.ErrNotFound) {
 		return source, err
 	}
@@ -168,7 +185,7 @@ func (s *Service) openSource(ctx context.Context, d *delivery) (*stream.Stream, 
 		Labels: map[string]string{stream.LabelInternal: internalOwner},
 	})
 	if errors.Is(err, stream.ErrExists) {
-		return s.log.Stream(ctx, d.source())
+		return s.findSource(ctx, d)
 	}
 	return source, err
 }
@@ -191,11 +208,11 @@ func (s *Service) remove(ctx context.Context, d *delivery) error {
 		return err
 	}
 	if d.Kinesis == nil {
-		source, err := s.log.Stream(ctx, d.source())
+		source, err := s.findSource(ctx, d)
 		if err == nil {
 			err = s.log.Delete(ctx, source.ID)
 		}
-		if err != nil && !errors.Is(err, stream.ErrNotFound) {
+		if err != nil && !errors.Is(err, stream.ErrNotFound) && !errors.Is(err, errForeign) {
 			return fmt.Errorf("remove the stream of %s: %w", d.Name, err)
 		}
 	}

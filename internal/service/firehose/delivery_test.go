@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/freshet/freshet/internal/flow"
+	api "github.com/freshet/freshet/internal/protocol/aws/model/firehose"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -280,6 +281,45 @@ func TestInternalStreamIsMarkedAndTrimmed(t *testing.T) {
 			},
 		})
 		refused(t, err, "InvalidArgumentException: Kinesis stream __firehose.s under account 000000000000 not found.")
+	})
+}
+
+// A stream that only has the name of a delivery stream's own keeps its records, whatever becomes of the delivery stream.
+func TestStreamOfSomebodyElseIsNotTakenForTheInternalOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		precious := r.kinesis("__firehose.s", 1)
+		r.append(precious.Shard(0), "1\n", "2\n")
+		kept := func(when string) {
+			t.Helper()
+			r.after(2 * time.Minute)
+			if b, err := r.log.Bounds(t.Context(), precious.Shard(0)); err != nil || b.Start != 0 || b.End != 2 || len(r.keys()) != 0 {
+				t.Errorf("%s: bounds %+v, %v, objects %q", when, b, err, r.keys())
+			}
+		}
+		_, err := r.CreateDeliveryStream(t.Context(), &sdk.CreateDeliveryStreamInput{DeliveryStreamName: awssdk.String("s"), ExtendedS3DestinationConfiguration: destination(nil)})
+		refused(t, err, "ResourceInUseException: Firehose s under accountId 000000000000 cannot keep records in stream __firehose.s: one that is not its own has that name.")
+		kept("after the creation")
+
+		// A node that was not so careful has left a document behind.
+		d := &delivery{Name: "s", Type: api.DeliveryStreamTypeDirectPut, Status: api.DeliveryStreamStatusActive, Version: 1, Destination: api.ExtendedS3DestinationConfiguration{
+			BucketARN: awssdk.String("arn:aws:s3:::" + bucket), RoleARN: awssdk.String(role),
+		}}
+		withDefaults(&d.Destination)
+		if err := r.service.save(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		kept("with a document")
+		if _, err := r.PutRecord(t.Context(), &sdk.PutRecordInput{DeliveryStreamName: awssdk.String("s"), Record: &types.Record{Data: []byte("x")}}); err == nil {
+			t.Error("a record was put into the stream")
+		}
+		if _, err := r.DeleteDeliveryStream(t.Context(), &sdk.DeleteDeliveryStreamInput{DeliveryStreamName: awssdk.String("s")}); err != nil {
+			t.Fatal(err)
+		}
+		kept("after the deletion")
+		if out := must[*sdk.ListDeliveryStreamsOutput](t)(r.ListDeliveryStreams(t.Context(), &sdk.ListDeliveryStreamsInput{})); len(out.DeliveryStreamNames) != 0 {
+			t.Errorf("left: %q", out.DeliveryStreamNames)
+		}
 	})
 }
 

@@ -91,7 +91,7 @@ func (s *Service) direct(ctx context.Context, call *aws.Call, name string) (*del
 
 // append writes records to the internal stream as one batch, durable when it returns.
 func (s *Service) append(ctx context.Context, d *delivery, records []api.Record) (stream.ID, stream.Appended, error) {
-	source, err := s.log.Stream(ctx, d.source())
+	source, err := s.findSource(ctx, d)
 	if err != nil {
 		return stream.ID{}, stream.Appended{}, fmt.Errorf("put into %s: %w", d.Name, err)
 	}
