@@ -63,7 +63,7 @@ func (s *Service) registerConsumer(ctx context.Context, call *aws.Call, in *api.
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTags("consumer "+*in.ConsumerName, nil, in.Tags); err != nil {
+	if err := checkTags("consumer "+*in.ConsumerName, nil, in.Tags, nil); err != nil {
 		return nil, err
 	}
 	others, err := s.state.List(ctx, consumerKind, consumerPrefix(v.ID))
@@ -103,7 +103,7 @@ func (s *Service) findConsumer(ctx context.Context, call *aws.Call, arn, streamA
 		}
 		streamARN, name, created = &head, &named, epoch
 	case streamARN == nil || name == nil:
-		return view{}, nil, invalidArgument("Either ConsumerARN, or StreamARN and ConsumerName should be provided.")
+		return view{}, nil, invalidArgument("Both streamARN and consumer name must be provided if consumerARN is not provied.") // sic
 	}
 	v, err := s.resolve(ctx, call, nil, streamARN)
 	if err != nil {
@@ -202,7 +202,7 @@ func (s *Service) listConsumers(ctx context.Context, call *aws.Call, in *api.Lis
 func (s *Service) tagConsumer(ctx context.Context, call *aws.Call, v view, c *consumer, added map[string]string, removed []string) (*aws.None, error) {
 	arn := c.arn(call, v)
 	for range maxConflicts {
-		if err := checkTags("consumer "+c.name, c.Tags, added); err != nil {
+		if err := checkTags("consumer "+c.name, c.Tags, added, removed); err != nil {
 			return nil, err
 		}
 		next := consumer{Created: c.Created, Tags: edited(c.Tags, added, removed)}

@@ -149,11 +149,19 @@ func (s *Service) sealListing(w shardListing) string {
 // resumeListing is a later call's, where the token says everything.
 func (s *Service) resumeListing(ctx context.Context, call *aws.Call, in *api.ListShardsInput) (view, shardListing, error) {
 	var w shardListing
-	switch {
-	case in.StreamName != nil || in.StreamARN != nil:
-		return view{}, w, invalidArgument("NextToken and StreamName cannot be provided together.")
-	case in.ExclusiveStartShardId != nil || in.StreamCreationTimestamp != nil || in.ShardFilter != nil:
-		return view{}, w, invalidArgument("NextToken cannot be provided together with ExclusiveStartShardId, StreamCreationTimestamp or ShardFilter.")
+	for _, member := range []struct {
+		name  string
+		given bool
+	}{
+		{"StreamName", in.StreamName != nil},
+		{"StreamARN", in.StreamARN != nil},
+		{"ExclusiveStartShardId", in.ExclusiveStartShardId != nil},
+		{"StreamCreationTimestamp", in.StreamCreationTimestamp != nil},
+		{"ShardFilter", in.ShardFilter != nil},
+	} {
+		if member.given {
+			return view{}, w, invalidArgument("NextToken and %s cannot be provided together.", member.name)
+		}
 	}
 	body, err := s.openToken(shardsToken, *in.NextToken)
 	if err != nil {

@@ -79,7 +79,7 @@ func newborn(call *aws.Call, in *api.CreateStreamInput) (settings, int32, error)
 	case !onDemand && born.Distribution == api.RecordDistributionStrategyAuto:
 		return born, 0, invalidArgument("RecordDistributionStrategy AUTO can only be given for a stream in ON_DEMAND mode.")
 	}
-	return born, shards, checkTags("stream "+*in.StreamName+" under account "+call.Account, nil, in.Tags)
+	return born, shards, checkTags("stream "+*in.StreamName+" under account "+call.Account, nil, in.Tags, nil)
 }
 
 // usage counts what DescribeLimits shows.
@@ -148,8 +148,8 @@ func (s *Service) deleteStream(ctx context.Context, call *aws.Call, in *api.Dele
 		return nil, failure(call, v.Name, err)
 	}
 	if len(consumers) > 0 && !value(in.EnforceConsumerDeletion, false) {
-		return nil, aws.Errorf(api.ErrResourceInUse, "Stream %s under account %s has %d registered consumers. Deregister them, or set EnforceConsumerDeletion.",
-			v.Name, call.Account, len(consumers))
+		return nil, aws.Errorf(api.ErrResourceInUse, "DeleteStream can't delete %s:%s because there are consumers associated with this data stream. To delete %[2]s anyway, "+
+			"set the EnforceConsumerDeletion parameter to true to force the deletion of all the consumers that are associated with it.", call.Account, v.Name)
 	}
 	if err := s.log.Delete(ctx, v.ID); err != nil {
 		return nil, failure(call, v.Name, err)

@@ -188,6 +188,15 @@ func TestTags(t *testing.T) {
 	}
 	refused(r, r.addTagsToStream, &api.AddTagsToStreamInput{StreamName: new("s"), Tags: many},
 		"InvalidArgumentException: Failed to add tags to stream s under account 000000000000 because a given stream cannot have more than 50 tags associated with it.")
+	const invalid = "InvalidArgumentException: Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + - % @ :."
+	illegal := func(action string) string {
+		return "InvalidArgumentException: Failed to " + action + " stream s under account 000000000000 because some tags contained illegal characters. " +
+			"The allowed characters are Unicode letters, white-spaces, '_',',','/','=','+','-','@',':'."
+	}
+	refused(r, r.addTagsToStream, &api.AddTagsToStreamInput{StreamName: new("s"), Tags: map[string]string{"a": "100%", "b": ";"}}, invalid)
+	refused(r, r.addTagsToStream, &api.AddTagsToStreamInput{StreamName: new("s"), Tags: map[string]string{"a": "100%"}}, illegal("add tags to"))
+	refused(r, r.removeTagsFromStream, &api.RemoveTagsFromStreamInput{StreamName: new("s"), TagKeys: []string{"%", "ab;"}}, invalid)
+	refused(r, r.removeTagsFromStream, &api.RemoveTagsFromStreamInput{StreamName: new("s"), TagKeys: []string{"%"}}, illegal("remove tags from"))
 	refused(r, r.tagResource, &api.TagResourceInput{ResourceARN: new("arn:aws:kinesis:us-east-1:000000000000:queue/q"), Tags: many}, "ResourceNotFoundException: *")
 }
 
@@ -207,7 +216,7 @@ func TestConsumers(t *testing.T) {
 		}
 	}
 	refused(r, r.describeConsumer, &api.DescribeStreamConsumerInput{ConsumerARN: new(*c.ConsumerARN + "1")}, "ResourceNotFoundException: Consumer app of stream s*")
-	refused(r, r.describeConsumer, &api.DescribeStreamConsumerInput{StreamARN: &arn}, "InvalidArgumentException: Either ConsumerARN*")
+	refused(r, r.describeConsumer, &api.DescribeStreamConsumerInput{StreamARN: &arn}, "InvalidArgumentException: Both streamARN and consumer name must be provided if consumerARN is not provied.")
 	must(r, r.tagResource, &api.TagResourceInput{ResourceARN: c.ConsumerARN, Tags: map[string]string{"b": "2"}})
 	must(r, r.untagResource, &api.UntagResourceInput{ResourceARN: c.ConsumerARN, TagKeys: []string{"a"}})
 	if tags := must(r, r.listTagsForResource, &api.ListTagsForResourceInput{ResourceARN: c.ConsumerARN}).Tags; len(tags) != 1 || *tags[0].Key != "b" {
@@ -221,7 +230,9 @@ func TestConsumers(t *testing.T) {
 	if len(first.Consumers) != 3 || len(second.Consumers) != 2 || *second.Consumers[1].ConsumerName != "app" || second.NextToken != nil {
 		t.Errorf("pages of %d and %d", len(first.Consumers), len(second.Consumers))
 	}
-	refused(r, r.deleteStream, &api.DeleteStreamInput{StreamName: new("s")}, "ResourceInUseException: Stream s under account 000000000000 has 5 registered consumers*")
+	refused(r, r.deleteStream, &api.DeleteStreamInput{StreamName: new("s")}, "ResourceInUseException: DeleteStream can't delete 000000000000:s because "+
+		"there are consumers associated with this data stream. To delete s anyway, set the EnforceConsumerDeletion parameter to true to force the deletion of "+
+		"all the consumers that are associated with it.")
 	must(r, r.deregisterConsumer, &api.DeregisterStreamConsumerInput{ConsumerARN: c.ConsumerARN})
 	refused(r, r.deregisterConsumer, &api.DeregisterStreamConsumerInput{ConsumerARN: c.ConsumerARN}, "ResourceNotFoundException: *")
 	must(r, r.deleteStream, &api.DeleteStreamInput{StreamName: new("s"), EnforceConsumerDeletion: new(true)})
@@ -324,7 +335,9 @@ func TestListShardsTokens(t *testing.T) {
 	}
 	refused(r, r.listShards, &api.ListShardsInput{}, "InvalidArgumentException: Either NextToken or StreamName should be provided.")
 	refused(r, r.listShards, &api.ListShardsInput{StreamName: new("s"), NextToken: first.NextToken}, "InvalidArgumentException: NextToken and StreamName cannot be provided together.")
-	refused(r, r.listShards, &api.ListShardsInput{ShardFilter: filter, NextToken: first.NextToken}, "InvalidArgumentException: NextToken cannot*")
+	refused(r, r.listShards, &api.ListShardsInput{ShardFilter: filter, NextToken: first.NextToken}, "InvalidArgumentException: NextToken and ShardFilter cannot be provided together.")
+	arn := "arn:aws:kinesis:us-east-1:000000000000:stream/s"
+	refused(r, r.listShards, &api.ListShardsInput{StreamARN: &arn, NextToken: first.NextToken}, "InvalidArgumentException: NextToken and StreamARN cannot be provided together.")
 	refused(r, r.listShards, &api.ListShardsInput{NextToken: new("x")}, "InvalidArgumentException: Invalid NextToken.")
 	refused(r, r.listShards, &api.ListShardsInput{NextToken: new(r.iterator("s", 0, "LATEST", ""))}, "InvalidArgumentException: Invalid NextToken.")
 	r.clock.Advance(300*time.Second + time.Millisecond)

@@ -18,15 +18,18 @@ const (
 	defaultTagLimit = 50
 )
 
-var tagText = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+var tagText = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@%]*$`)
 
-// checkTags says whether tags can be added to those that resource, e.g. "stream clicks", has.
-func checkTags(resource string, has, added map[string]string) error {
+// checkTags says whether tags can be added to, and others removed from, those that resource, e.g. "stream clicks", has.
+func checkTags(resource string, has, added map[string]string, removed []string) error {
+	if err := checkTagText("remove tags from "+resource, removed); err != nil {
+		return err
+	}
+	if err := checkTagText("add tags to "+resource, slices.AppendSeq(slices.Collect(maps.Keys(added)), maps.Values(added))); err != nil {
+		return err
+	}
 	count := len(has)
-	for key, text := range added {
-		if !tagText.MatchString(key) || !tagText.MatchString(text) {
-			return invalidArgument("Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + - @ :.")
-		}
+	for key := range added {
 		if strings.HasPrefix(strings.ToLower(key), "aws:") {
 			return invalidArgument("Failed to add tags to %s because tag keys that begin with aws: are reserved.", resource)
 		}
@@ -36,6 +39,22 @@ func checkTags(resource string, has, added map[string]string) error {
 	}
 	if count > maxTags {
 		return invalidArgument("Failed to add tags to %s because a given stream cannot have more than %d tags associated with it.", resource, maxTags)
+	}
+	return nil
+}
+
+// checkTagText checks the characters of keys and values. The percent sign is AWS's oddity: its first check names it as valid, its second refuses it.
+func checkTagText(action string, texts []string) error {
+	for _, text := range texts {
+		if !tagText.MatchString(text) {
+			return invalidArgument("Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + - %% @ :.")
+		}
+	}
+	for _, text := range texts {
+		if strings.Contains(text, "%") {
+			return invalidArgument("Failed to %s because some tags contained illegal characters. "+
+				"The allowed characters are Unicode letters, white-spaces, '_',',','/','=','+','-','@',':'.", action)
+		}
 	}
 	return nil
 }
@@ -65,7 +84,7 @@ func listedTags(tags map[string]string) []api.Tag {
 // tagStream adds and removes tags of a stream.
 func (s *Service) tagStream(ctx context.Context, call *aws.Call, v view, added map[string]string, removed []string) (*aws.None, error) {
 	err := s.change(ctx, v, func(next *settings) error {
-		if err := checkTags("stream "+string(v.Name)+" under account "+call.Account, next.Tags, added); err != nil {
+		if err := checkTags("stream "+string(v.Name)+" under account "+call.Account, next.Tags, added, removed); err != nil {
 			return err
 		}
 		next.Tags = edited(next.Tags, added, removed)
