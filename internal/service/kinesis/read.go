@@ -41,8 +41,8 @@ func (s *Service) getShardIterator(ctx context.Context, call *aws.Call, in *api.
 type position struct {
 	kind      api.ShardIteratorType
 	number    *string
-	time      *time.Time
-	operation string // for messages
+	time      *time.Time // of AT_TIMESTAMP; the other kinds do not look at it
+	operation string     // for messages
 }
 
 // locate turns a position into the offset of the first record to read.
@@ -55,9 +55,6 @@ func (s *Service) locate(ctx context.Context, call *aws.Call, v view, sh *shard,
 		}
 		return 0, invalidArgument("Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or "+
 			"(2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified %s and %s", p.kind, found)
-	}
-	if p.time != nil && p.kind != api.ShardIteratorTypeAtTimestamp {
-		return 0, invalidArgument("Timestamp can only be specified for iterator of type AT_TIMESTAMP. Request specified %s and also a Timestamp.", p.kind)
 	}
 	switch p.kind {
 	case api.ShardIteratorTypeAtTimestamp:

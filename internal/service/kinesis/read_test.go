@@ -75,6 +75,11 @@ func TestIteratorTypes(t *testing.T) {
 			t.Errorf("%s: read %q, want %q", test.name, got, test.want)
 		}
 	}
+	// A Timestamp says nothing of the kinds that have no time.
+	timed := &api.GetShardIteratorInput{StreamName: new("s"), ShardId: new("0"), ShardIteratorType: new(api.ShardIteratorTypeTrimHorizon), Timestamp: new(rigStart.Add(time.Hour))}
+	if got := r.read(*must(r, r.getShardIterator, timed).ShardIterator); got != "k=0 k=1 k=2 k=3 k=4" {
+		t.Errorf("trim horizon with a Timestamp: read %q", got)
+	}
 	for after, want := range map[time.Duration]string{
 		-time.Hour:              "k=0 k=1 k=2 k=3 k=4",
 		time.Second:             "k=1 k=2 k=3 k=4",
@@ -128,10 +133,6 @@ func TestGetShardIteratorRefuses(t *testing.T) {
 	late.Timestamp = new(rigStart.Add(time.Second))
 	refused(r, r.getShardIterator, late, fmt.Sprintf("InvalidArgumentException: The timestampInMillis parameter cannot be greater than the "+
 		"currentTimestampInMillis. timestampInMillis: %d, currentTimestampInMillis: %d", rigStart.UnixMilli()+1000, rigStart.UnixMilli()))
-	timed := in("0", latest, "")
-	timed.Timestamp = new(rigStart)
-	refused(r, r.getShardIterator, timed, "InvalidArgumentException: Timestamp can only be specified for iterator of type AT_TIMESTAMP. "+
-		"Request specified LATEST and also a Timestamp.")
 	missing := in("0", latest, "")
 	missing.StreamName = new("none")
 	refused(r, r.getShardIterator, missing, "ResourceNotFoundException: Shard shardId-000000000000 in stream none under account 000000000000 does not exist")
