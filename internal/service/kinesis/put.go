@@ -28,8 +28,8 @@ func (s *Service) putRecord(ctx context.Context, call *aws.Call, in *api.PutReco
 	if err != nil {
 		return nil, err
 	}
-	// Producers begin with 0, before they have a number.
-	if n := in.SequenceNumberForOrdering; n != nil && *n != "0" {
+	// Producers begin with 0, before they have a number: it is one of the older layouts.
+	if n := in.SequenceNumberForOrdering; n != nil {
 		// The log orders by arrival: a record put after the numbered one was answered gets a larger number anyway.
 		if q, err := parseSequence(*n); err != nil || q.index != closedIndex && q.arrived > s.now().Unix() {
 			return nil, invalidArgument("ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under account %s is invalid.",

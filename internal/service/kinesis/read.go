@@ -2,7 +2,6 @@ package kinesis
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/freshet/freshet/internal/protocol/aws"
@@ -73,19 +72,19 @@ func (s *Service) locate(ctx context.Context, call *aws.Call, v view, sh *shard,
 // StartingSequenceNumber and the ContinuationSequenceNumber of an empty event have no record either.
 func (s *Service) locateNumber(ctx context.Context, call *aws.Call, v view, sh *shard, p position) (stream.Offset, error) {
 	q, err := parseSequence(*p.number)
-	if err != nil && !errors.Is(err, errSequenceVersion) {
+	if err != nil {
 		return 0, invalidArgument("StartingSequenceNumber %s used in %s on shard %s in stream %s under account %s is invalid.",
 			*p.number, p.operation, sh.id, v.Name, call.Account)
 	}
-	if err == nil && q.shard != sh.index {
+	if q.shard != sh.index {
 		return 0, invalidArgument("Invalid StartingSequenceNumber. It encodes %s, while it was used in a call to a shard with %s", shardID(q.shard), sh.id)
 	}
-	bounds, boundsErr := s.log.Bounds(ctx, v.Shard(sh.index))
-	if boundsErr != nil {
-		return 0, boundsErr
+	bounds, err := s.log.Bounds(ctx, v.Shard(sh.index))
+	if err != nil {
+		return 0, err
 	}
 	closing := !sh.open() && q.index == closedIndex
-	if err != nil || q.created != clampTime(sh.created.Unix()) || q.index > uint64(bounds.End) && !closing {
+	if q.older || q.created != clampTime(sh.created.Unix()) || q.index > uint64(bounds.End) && !closing {
 		return 0, invalidArgument("StartingSequenceNumber %s used in %s on shard %s in stream %s under account %s is invalid "+
 			"because it did not come from this stream.", *p.number, p.operation, sh.id, v.Name, call.Account)
 	}

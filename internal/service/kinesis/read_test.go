@@ -100,6 +100,8 @@ func TestGetShardIteratorRefuses(t *testing.T) {
 	foreign := sequence{created: rigStart.Unix() - 5, index: 1, arrived: rigStart.Unix()}.String()
 	future := sequence{created: rigStart.Unix(), index: 77, arrived: rigStart.Unix()}.String()
 	second := sequence{created: rigStart.Unix(), index: 0, arrived: rigStart.Unix(), shard: 1}.String()
+	older := versionOne(rigStart)
+	high := hexadecimal("1" + strings.Repeat("f", 46))
 	const notFromHere = "is invalid because it did not come from this stream."
 	in := func(shard string, kind api.ShardIteratorType, number string) *api.GetShardIteratorInput {
 		in := &api.GetShardIteratorInput{StreamName: new("s"), ShardId: &shard, ShardIteratorType: &kind}
@@ -121,6 +123,9 @@ func TestGetShardIteratorRefuses(t *testing.T) {
 		{in("0", latest, "1"), combination + "LATEST and also a StartingSequenceNumber."},
 		{in("0", at, ""), combination + "AT_SEQUENCE_NUMBER and no StartingSequenceNumber."},
 		{in("0", at, "0"), "InvalidArgumentException: StartingSequenceNumber 0" + used + notFromHere},
+		{in("0", at, "5"), "InvalidArgumentException: Invalid StartingSequenceNumber. It encodes shardId-000000000005, while it was used in a call to a shard with shardId-000000000000"},
+		{in("0", at, older), "InvalidArgumentException: StartingSequenceNumber " + older + used + notFromHere},
+		{in("0", at, high), "InvalidArgumentException: StartingSequenceNumber " + high + used + "is invalid."},
 		{in("0", at, foreign), "InvalidArgumentException: StartingSequenceNumber " + foreign + used + notFromHere},
 		{in("0", at, future), "InvalidArgumentException: StartingSequenceNumber " + future + used + notFromHere},
 		{in("0", at, second), "InvalidArgumentException: Invalid StartingSequenceNumber. It encodes shardId-000000000001, while it was used in a call to a shard with shardId-000000000000"},
@@ -364,9 +369,15 @@ func TestExplicitHashKeyHeader(t *testing.T) {
 	}
 }
 
+// versionOne is a number in a layout of old, of a record that arrived in shard 0 at t.
+func versionOne(t time.Time) string {
+	return hexadecimal("2", fmt.Sprintf("%09x", t.Unix()), "0", "00", fmt.Sprintf("%09x", t.Unix()), "00000000000000", "00", "00000000", "1")
+}
+
 func TestPutRefuses(t *testing.T) {
 	r := newRig(t)
 	r.create("s", 1)
+	ahead, high := versionOne(rigStart.Add(time.Second)), hexadecimal("2", "000000000", "0", "8000000000000000", "00", "000000000", "00000000", "2")
 	put := func(change func(*api.PutRecordInput)) *api.PutRecordInput {
 		in := &api.PutRecordInput{StreamName: new("s"), PartitionKey: new("k"), Data: []byte("v")}
 		change(in)
@@ -391,8 +402,12 @@ func TestPutRefuses(t *testing.T) {
 			"InvalidArgumentException: Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was 340282366920938463463374607431768211456",
 		},
 		{
-			func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = new("7") },
-			"InvalidArgumentException: ExclusiveMinimumSequenceNumber 7 used in PutRecord on stream s under account 000000000000 is invalid.",
+			func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = &ahead },
+			"InvalidArgumentException: ExclusiveMinimumSequenceNumber " + ahead + " used in PutRecord on stream s under account 000000000000 is invalid.",
+		},
+		{
+			func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = &high },
+			"InvalidArgumentException: ExclusiveMinimumSequenceNumber " + high + " used in PutRecord on stream s under account 000000000000 is invalid.",
 		},
 		{
 			func(in *api.PutRecordInput) { in.Data = make([]byte, 1<<20) },
@@ -408,7 +423,9 @@ func TestPutRefuses(t *testing.T) {
 	} {
 		refused(r, r.putRecord, put(test.change), test.want)
 	}
-	must(r, r.putRecord, put(func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = new("0") }))
+	for _, older := range []string{"0", "5", hexadecimal("2" + strings.Repeat("0", 45) + "1"), versionOne(rigStart)} {
+		must(r, r.putRecord, put(func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = &older }))
+	}
 	must(r, r.putRecord, put(func(in *api.PutRecordInput) { in.SequenceNumberForOrdering = r.put("s", "k", "v").SequenceNumber }))
 	keyless := &api.PutRecordsInput{StreamName: new("s"), Records: []api.PutRecordsRequestEntry{{Data: []byte{}}, {Data: []byte{}, PartitionKey: new("k")}, {Data: []byte{}}}}
 	refused(r, r.putRecords, keyless, "ValidationException: 2 validation errors detected: Value null at 'records.1.member.partitionKey' failed to satisfy constraint: "+

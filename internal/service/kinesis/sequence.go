@@ -20,6 +20,7 @@ type sequence struct {
 	index   uint64
 	arrived int64 // when the record arrived, seconds since 1970, 36 bits
 	shard   int32
+	older   bool // of a layout that no shard here ever used: see parseSequence
 }
 
 const (
@@ -29,11 +30,7 @@ const (
 	closedIndex = math.MaxInt64
 )
 
-// The ways a sequence number can be wrong.
-var (
-	errSequenceForm    = errors.New("not a sequence number")
-	errSequenceVersion = errors.New("sequence number of another layout")
-)
+var errSequenceForm = errors.New("not a sequence number")
 
 // append writes the number in decimal.
 func (s sequence) append(dst []byte) []byte {
@@ -50,25 +47,36 @@ func (s sequence) String() string { return string(s.append(make([]byte, 0, 58)))
 
 func clampTime(seconds int64) int64 { return min(max(seconds, 0), maxSequenceTime) }
 
-// parseSequence reads a number that append wrote, and that real Kinesis writes today. Numbers of older layouts are errSequenceVersion.
+// parseSequence reads a number that append wrote, and that real Kinesis writes today; and the older layouts, which real Kinesis still accepts
+// where a number need not name a record. Of those it tells shard and times as far as they have them:
+//
+//	version 1: 2 | created 9 | ? 1 | ? 2 | arrived 9 | random 14 | index 2 | shard 8 | 1
+//	version 0: 1 | created 9 | ? 2 | random 16 | shard 4, where the leading 1 may be missing
 func parseSequence(text string) (sequence, error) {
 	w, ok := parseDecimal(text)
 	if !ok {
 		return sequence{}, errSequenceForm
 	}
-	if w[2]>>56 < sequenceVersion { // the older layouts are shorter
-		return sequence{}, errSequenceVersion
+	const leading = 1 << 60 // the bit of version 0's first digit in the second word
+	if w[2] == 0 && w[1] < 2*leading {
+		return sequence{created: int64(w[1] >> 24 & maxSequenceTime), shard: int32(w[0] & 0xffff), older: true}, nil
 	}
-	shard := uint32(w[0] >> 4)
-	if w[2]>>56 != sequenceVersion || w[0]&0xf != sequenceVersion || w[2]>>16&0xf != uint64(shard&0xf) || shard > math.MaxInt32 {
+	shard, created := uint32(w[0]>>4), int64(w[2]>>20&maxSequenceTime)
+	if w[2]>>56 != sequenceVersion || shard > math.MaxInt32 {
 		return sequence{}, errSequenceForm
 	}
-	return sequence{
-		created: int64(w[2] >> 20 & maxSequenceTime),
-		index:   w[2]<<48 | w[1]>>16,
-		arrived: int64(w[0]>>36 | w[1]&0xff<<28),
-		shard:   int32(shard),
-	}, nil
+	switch w[0] & 0xf {
+	case 1:
+		return sequence{created: created, arrived: int64(w[1]>>36 | w[2]&0xff<<28), shard: int32(shard), older: true}, nil
+	case sequenceVersion:
+	default:
+		return sequence{}, errSequenceForm
+	}
+	index := w[2]<<48 | w[1]>>16
+	if index > closedIndex || w[2]>>16&0xf != uint64(shard&0xf) {
+		return sequence{}, errSequenceForm
+	}
+	return sequence{created: created, index: index, arrived: int64(w[0]>>36 | w[1]&0xff<<28), shard: int32(shard)}, nil
 }
 
 // Numbers are printed and read in groups of 18 digits: twice decimalStep still fits 64 bits.

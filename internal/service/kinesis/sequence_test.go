@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -42,19 +43,40 @@ func TestSequenceLayout(t *testing.T) {
 
 func TestSequenceRefused(t *testing.T) {
 	valid := sequence{created: 1763710000, index: 7, arrived: 1763710001, shard: 5}.String()
-	for text, want := range map[string]error{
-		"":          errSequenceForm,
-		"x":         errSequenceForm,
-		"-1":        errSequenceForm,
-		"01":        errSequenceForm,
-		valid + "0": errSequenceForm,
-		valid[:len(valid)-1] + string(valid[len(valid)-1]^1):               errSequenceForm,
-		"9999999999999999999999999999999999999999999999999999999999999999": errSequenceForm,
-		"0":                                      errSequenceVersion,
-		"21269319989653637946712965403778482177": errSequenceVersion,
+	for _, text := range []string{
+		"", "x", "-1", "01", valid + "0",
+		valid[:len(valid)-1] + string(valid[len(valid)-1]^1),
+		"9999999999999999999999999999999999999999999999999999999999999999",
+		hexadecimal("2", "000000000", "0", "8000000000000000", "00", "000000000", "00000000", "2"), // index
+		hexadecimal("2", "000000000", "0", "0000000000000000", "00", "000000000", "80000000", "2"), // shard
+		hexadecimal("2", "000000000", "0", "00", "000000000", "00000000000000", "00", "80000000", "1"),
+		hexadecimal("2", "000000000", "0", "0000000000000000", "00", "000000000", "00000000", "3"), // version
+		hexadecimal("1" + strings.Repeat("f", 46)),
+		hexadecimal("2" + strings.Repeat("0", 31)),
 	} {
-		if _, err := parseSequence(text); !errors.Is(err, want) {
-			t.Errorf("%q: got %v, want %v", text, err, want)
+		if q, err := parseSequence(text); !errors.Is(err, errSequenceForm) {
+			t.Errorf("%q: got %s, %v", text, q.dump(), err)
+		}
+	}
+}
+
+// hexadecimal writes a number that is given by its digits to the base of 16.
+func hexadecimal(digits ...string) string {
+	number, _ := new(big.Int).SetString(strings.Join(digits, ""), 16)
+	return number.String()
+}
+
+func TestSequenceOfOlderLayouts(t *testing.T) {
+	for text, want := range map[string]string{
+		"0": "created 0 index 0 arrived 0 shard 0",
+		"5": "created 0 index 0 arrived 0 shard 5",
+		hexadecimal("692019b0c", "00", "0123456789abcdef", "0007"):                                     "created 28219382540 index 0 arrived 0 shard 7",
+		hexadecimal("1", "0692019b0", "ff", "0123456789abcdef", "0007"):                                "created 1763711408 index 0 arrived 0 shard 7",
+		hexadecimal("2", "000000000", "0", "00", "000000000", "00000000000000", "00", "00000000", "1"): "created 0 index 0 arrived 0 shard 0",
+		hexadecimal("2", "0692019b0", "3", "ff", "0692019b1", "0123456789abcd", "ff", "7fffffff", "1"): "created 1763711408 index 0 arrived 1763711409 shard 2147483647",
+	} {
+		if q, err := parseSequence(text); err != nil || !q.older || q.dump() != want {
+			t.Errorf("%s: got %s, %v, want %s", text, q.dump(), err, want)
 		}
 	}
 }
@@ -107,9 +129,10 @@ func TestDecimalAgainstBig(t *testing.T) {
 func FuzzParseSequence(f *testing.F) {
 	f.Add("49590338271490256608559692538361571095921575989136588898")
 	f.Add("0")
+	f.Add("49590338271490256608559692538361571095921575989136588897") // version 1
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := parseSequence(text)
-		if err != nil {
+		if err != nil || s.older {
 			return
 		}
 		if again, err := parseSequence(s.String()); err != nil || again != s {

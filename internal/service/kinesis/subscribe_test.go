@@ -345,8 +345,8 @@ func TestSubscribeRefuses(t *testing.T) {
 			{with(func(in *api.SubscribeToShardInput) { in.ConsumerARN = new(*in.ConsumerARN + "0") }), "ResourceNotFoundException: Consumer app of stream s under account 000000000000 not found."},
 			{with(func(in *api.SubscribeToShardInput) { in.StartingPosition.SequenceNumber = new("5") }), "InvalidArgumentException: Must either specify*"},
 			{with(func(in *api.SubscribeToShardInput) {
-				in.StartingPosition.Type, in.StartingPosition.SequenceNumber = new(api.ShardIteratorTypeAtSequenceNumber), new("5")
-			}), "InvalidArgumentException: StartingSequenceNumber 5 used in SubscribeToShard on shard*"},
+				in.StartingPosition.Type, in.StartingPosition.SequenceNumber = new(api.ShardIteratorTypeAtSequenceNumber), new("0")
+			}), "InvalidArgumentException: StartingSequenceNumber 0 used in SubscribeToShard on shard*"},
 			{with(func(in *api.SubscribeToShardInput) { in.DryRun = new(true) }), "DryRunOperationException: *"},
 		} {
 			refused(r, r.newSubscriber, test.in, test.want)
