@@ -111,17 +111,17 @@ func TestWhatIsNotServedIsRefusedByName(t *testing.T) {
 			"InvalidArgumentException: CustomTimeZone Europe/Nowhere is not a time zone of the IANA database.": extended(func(d *types.ExtendedS3DestinationConfiguration) {
 				d.CustomTimeZone = awssdk.String("Europe/Nowhere")
 			}),
-			"InvalidArgumentException: ErrorOutputPrefix cannot be null or empty when Prefix contains expressions.":                   prefixes("!{timestamp:yyyy}/", ""),
-			"InvalidArgumentException: ErrorOutputPrefix contains expressions, one of which must be !{firehose:error-output-type}.":   prefixes("", "e/!{timestamp:yyyy}/"),
-			"InvalidArgumentException: Prefix cannot contain !{firehose:error-output-type}, which is for ErrorOutputPrefix.":          prefixes("!{firehose:error-output-type}", "e"),
-			"InvalidArgumentException: Prefix \"a!{timestamp:yyyy\" has an expression that does not end: !{timestamp:yyyy":            prefixes("a!{timestamp:yyyy", "e"),
-			"InvalidArgumentException: Prefix has an invalid expression !{nothing:x}.":                                                prefixes("!{nothing:x}", "e"),
-			"InvalidArgumentException: Prefix has an invalid expression !{timestamp:}.":                                               prefixes("!{timestamp:}", "e"),
-			"InvalidArgumentException: Prefix has an invalid expression !{firehose:nothing}.":                                         prefixes("!{firehose:nothing}", "e"),
-			"InvalidArgumentException: Prefix has the expression !{partitionKeyFromQuery:k}, which needs dynamic partitioning to be*": prefixes("!{partitionKeyFromQuery:k}", "e"),
-			"InvalidArgumentException: Prefix has an invalid expression !{timestamp:bb}: *":                                           prefixes("!{timestamp:bb}", "e"),
-			"InvalidArgumentException: Prefix has 615 characters when it is evaluated, more than 512.":                                prefixes(strings.Repeat("p", 600)+"/", ""),
-			"ValidationException: 1 validation error detected: *":                                                                     prefixes(strings.Repeat("p", 1025), ""),
+			"InvalidArgumentException: Ths supplied prefix(es) do not satisfy the following constraint: ErrorOutputPrefix cannot be null or empty when Prefix contains expressions": prefixes("!{timestamp:yyyy}/", ""),
+			"InvalidArgumentException: ErrorOutputPrefix contains expressions, one of which must be !{firehose:error-output-type}.":                                                 prefixes("", "e/!{timestamp:yyyy}/"),
+			"InvalidArgumentException: Prefix cannot contain !{firehose:error-output-type}, which is for ErrorOutputPrefix.":                                                        prefixes("!{firehose:error-output-type}", "e"),
+			"InvalidArgumentException: Prefix \"a!{timestamp:yyyy\" has an expression that does not end: !{timestamp:yyyy":                                                          prefixes("a!{timestamp:yyyy", "e"),
+			"InvalidArgumentException: Prefix has an invalid expression !{nothing:x}.":                                                                                              prefixes("!{nothing:x}", "e"),
+			"InvalidArgumentException: Prefix has an invalid expression !{timestamp:}.":                                                                                             prefixes("!{timestamp:}", "e"),
+			"InvalidArgumentException: Prefix has an invalid expression !{firehose:nothing}.":                                                                                       prefixes("!{firehose:nothing}", "e"),
+			"InvalidArgumentException: Prefix has the expression !{partitionKeyFromQuery:k}, which needs dynamic partitioning to be*":                                               prefixes("!{partitionKeyFromQuery:k}", "e"),
+			"InvalidArgumentException: Prefix has an invalid expression !{timestamp:bb}: *":                                                                                         prefixes("!{timestamp:bb}", "e"),
+			"InvalidArgumentException: Prefix has 615 characters when it is evaluated, more than 512.":                                                                              prefixes(strings.Repeat("p", 600)+"/", ""),
+			"ValidationException: 1 validation error detected: *":                                                                                                                   prefixes(strings.Repeat("p", 1025), ""),
 		} {
 			in.DeliveryStreamName = awssdk.String("refused")
 			_, err := r.CreateDeliveryStream(t.Context(), in)

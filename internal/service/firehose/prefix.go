@@ -95,7 +95,8 @@ func parsePrefixes(text, failures string) (*prefix, error) {
 	case p.failed:
 		return nil, invalidArgument("Prefix cannot contain !{firehose:error-output-type}, which is for ErrorOutputPrefix.")
 	case p.expressions() && failures == "":
-		return nil, invalidArgument("ErrorOutputPrefix cannot be null or empty when Prefix contains expressions.")
+		return nil, invalidArgument("Ths supplied prefix(es) do not satisfy the following constraint: " + // sic
+			"ErrorOutputPrefix cannot be null or empty when Prefix contains expressions")
 	case failed.expressions() && !failed.failed:
 		return nil, invalidArgument("ErrorOutputPrefix contains expressions, one of which must be !{firehose:error-output-type}.")
 	}
