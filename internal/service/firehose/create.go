@@ -97,7 +97,7 @@ func setSource(call *aws.Call, d *delivery, in *api.CreateDeliveryStreamInput) e
 		return invalidArgument("DirectPutSourceConfiguration is only applicable for DirectPut stream type.")
 	}
 	arn := *kinesis.KinesisStreamARN
-	if parts := strings.Split(arn, ":"); parts[4] != call.Account {
+	if parts := strings.Split(arn, ":"); parts[len(parts)-2] != call.Account { // counted from the end: the partition may hold colons
 		return invalidArgument("Kinesis stream %s is not in account %s.", arn, call.Account)
 	}
 	d.Kinesis = &kinesisSource{ARN: arn, RoleARN: *kinesis.RoleARN, Started: d.Created}
