@@ -155,17 +155,28 @@ func TestDescribeShowsWhatWasGiven(t *testing.T) {
 		}
 		to := d.Destinations[0]
 		s3 := to.S3DestinationDescription
-		if *to.DestinationId != destinationID || to.ExtendedS3DestinationDescription != nil || *s3.Prefix != "p/" || s3.CompressionFormat != types.CompressionFormatUncompressed ||
+		if x := to.ExtendedS3DestinationDescription; x == nil || *x.Prefix != "p/" || x.S3BackupMode != types.S3BackupModeDisabled || x.CompressionFormat != types.CompressionFormatUncompressed {
+			t.Errorf("extended destination %+v", x)
+		}
+		if *to.DestinationId != destinationID || *s3.Prefix != "p/" || s3.CompressionFormat != types.CompressionFormatUncompressed ||
 			*s3.BufferingHints.SizeInMBs != 5 || *s3.BufferingHints.IntervalInSeconds != 300 || s3.EncryptionConfiguration.NoEncryptionConfig != types.NoEncryptionConfigNoEncryption {
 			t.Errorf("destination %+v", s3)
 		}
 		r.create("extended", func(d *types.ExtendedS3DestinationConfiguration) {
 			d.CloudWatchLoggingOptions = &types.CloudWatchLoggingOptions{Enabled: awssdk.Bool(true), LogGroupName: awssdk.String("g"), LogStreamName: awssdk.String("s")}
+			// What is not enabled is kept as it was given, and does nothing.
+			d.ProcessingConfiguration = &types.ProcessingConfiguration{Enabled: awssdk.Bool(false), Processors: []types.Processor{{Type: types.ProcessorTypeLambda}}}
 		})
 		to = r.describe("extended").Destinations[0]
 		if to.S3DestinationDescription == nil || to.ExtendedS3DestinationDescription == nil || *to.ExtendedS3DestinationDescription.CloudWatchLoggingOptions.LogGroupName != "g" ||
 			to.ExtendedS3DestinationDescription.S3BackupMode != types.S3BackupModeDisabled {
 			t.Errorf("destination %+v", to)
+		}
+		if x := to.ExtendedS3DestinationDescription; awssdk.ToString(x.Prefix) != "" || x.Prefix == nil || to.S3DestinationDescription.Prefix == nil || x.ErrorOutputPrefix != nil {
+			t.Errorf("prefixes %v and %v, error prefix %v, none were given", x.Prefix, to.S3DestinationDescription.Prefix, x.ErrorOutputPrefix)
+		}
+		if p := to.ExtendedS3DestinationDescription.ProcessingConfiguration; p == nil || *p.Enabled || len(p.Processors) != 1 || p.Processors[0].Type != types.ProcessorTypeLambda {
+			t.Errorf("processing %+v", p)
 		}
 		_, err := r.CreateDeliveryStream(t.Context(), &sdk.CreateDeliveryStreamInput{DeliveryStreamName: awssdk.String("simple"), ExtendedS3DestinationConfiguration: destination(nil)})
 		refused(t, err, "ResourceInUseException: Firehose simple under accountId 000000000000 already exists")

@@ -59,7 +59,7 @@ func (s *Service) newDelivery(call *aws.Call, in *api.CreateDeliveryStreamInput)
 	case (extended == nil) == (simple == nil):
 		return nil, invalidArgument("Exactly one destination configuration is supported for a Firehose")
 	case extended != nil:
-		d.Extended, d.Destination = true, *extended
+		d.Destination = *extended
 	default:
 		d.Destination = widen(simple)
 	}

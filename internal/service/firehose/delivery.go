@@ -39,8 +39,7 @@ type delivery struct {
 	Updated int64                    `json:"updated,omitempty"` // of the last UpdateDestination
 	Kinesis *kinesisSource           `json:"kinesis,omitempty"`
 	Hint    *int32                   `json:"hint,omitempty"` // ThroughputHintInMBs
-	// Extended says that the destination was given as ExtendedS3DestinationConfiguration, of which the older S3DestinationConfiguration is a part.
-	Extended    bool                                   `json:"extended"`
+	// Destination may have been given as S3DestinationConfiguration, an older part of this.
 	Destination api.ExtendedS3DestinationConfiguration `json:"destination"`
 	Tags        map[string]string                      `json:"tags,omitempty"`
 

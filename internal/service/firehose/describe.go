@@ -43,25 +43,23 @@ func describeSource(d *delivery) *api.SourceDescription {
 	return nil
 }
 
-// describeDestination shows the destination in the older form, and in the extended one if it was given so.
+// describeDestination shows the destination in the older form and in the extended one, whichever it was given in.
 func describeDestination(d *delivery) api.DestinationDescription {
 	c := &d.Destination
-	out := api.DestinationDescription{
+	prefix := new(value(c.Prefix, "")) // shown when it was not given, unlike ErrorOutputPrefix
+	return api.DestinationDescription{
 		DestinationId: new(destinationID),
 		S3DestinationDescription: &api.S3DestinationDescription{
-			RoleARN: c.RoleARN, BucketARN: c.BucketARN, Prefix: c.Prefix, ErrorOutputPrefix: c.ErrorOutputPrefix, BufferingHints: c.BufferingHints,
+			RoleARN: c.RoleARN, BucketARN: c.BucketARN, Prefix: prefix, ErrorOutputPrefix: c.ErrorOutputPrefix, BufferingHints: c.BufferingHints,
 			CompressionFormat: c.CompressionFormat, EncryptionConfiguration: c.EncryptionConfiguration, CloudWatchLoggingOptions: c.CloudWatchLoggingOptions,
 		},
-	}
-	if d.Extended {
-		out.ExtendedS3DestinationDescription = &api.ExtendedS3DestinationDescription{
-			RoleARN: c.RoleARN, BucketARN: c.BucketARN, Prefix: c.Prefix, ErrorOutputPrefix: c.ErrorOutputPrefix, BufferingHints: c.BufferingHints,
+		ExtendedS3DestinationDescription: &api.ExtendedS3DestinationDescription{
+			RoleARN: c.RoleARN, BucketARN: c.BucketARN, Prefix: prefix, ErrorOutputPrefix: c.ErrorOutputPrefix, BufferingHints: c.BufferingHints,
 			CompressionFormat: c.CompressionFormat, EncryptionConfiguration: c.EncryptionConfiguration, CloudWatchLoggingOptions: c.CloudWatchLoggingOptions,
 			ProcessingConfiguration: c.ProcessingConfiguration, S3BackupMode: c.S3BackupMode, FileExtension: c.FileExtension, CustomTimeZone: c.CustomTimeZone,
 			DataFormatConversionConfiguration: c.DataFormatConversionConfiguration, DynamicPartitioningConfiguration: c.DynamicPartitioningConfiguration,
-		}
+		},
 	}
-	return out
 }
 
 func (s *Service) listDeliveryStreams(ctx context.Context, _ *aws.Call, in *api.ListDeliveryStreamsInput) (*api.ListDeliveryStreamsOutput, error) {

@@ -135,9 +135,9 @@ func refuse(c *api.ExtendedS3DestinationConfiguration) error {
 	return nil
 }
 
-// delimiter returns what the processors want after each record.
+// delimiter returns what the processors want after each record. Those of a configuration that is not enabled want nothing, whatever they are.
 func delimiter(p *api.ProcessingConfiguration) (string, error) {
-	if p == nil {
+	if p == nil || !value(p.Enabled, false) {
 		return "", nil
 	}
 	appended := ""
@@ -155,9 +155,6 @@ func delimiter(p *api.ProcessingConfiguration) (string, error) {
 			}
 			appended = unescape.Replace(*parameter.ParameterValue)
 		}
-	}
-	if !value(p.Enabled, false) {
-		return "", nil
 	}
 	return appended, nil
 }

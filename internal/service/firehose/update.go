@@ -31,7 +31,6 @@ func (s *Service) updateDestination(ctx context.Context, call *aws.Call, in *api
 			return aws.Errorf(api.ErrResourceInUse, "Firehose %s under account %s is in %s state.", d.Name, call.Account, d.Status)
 		}
 		merge(&d.Destination, update)
-		d.Extended = d.Extended || in.ExtendedS3DestinationUpdate != nil
 		d.Version++
 		d.Updated = s.now().UnixMilli()
 		_, err := compile(d)
