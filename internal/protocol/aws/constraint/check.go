@@ -38,13 +38,14 @@ type checker struct {
 	javaPackage string
 	path        []step
 	faults      []string
+	rendered    int // bytes of values in faults
 }
 
 var checkers = sync.Pool{New: func() any { return new(checker) }}
 
 func (c *checker) release() {
 	clear(c.path[:cap(c.path)]) // the keys in it belong to the request
-	c.path, c.faults = c.path[:0], nil
+	c.path, c.faults, c.rendered = c.path[:0], nil, 0
 	checkers.Put(c)
 }
 
@@ -104,20 +105,19 @@ func (c *checker) structure(s *shape.Shape, v reflect.Value) {
 	}
 }
 
-// value checks v itself and then what is in it.
+// value checks v itself and then what is in it: of a list that is too long, the length is what the first fault says.
 func (c *checker) value(s *shape.Shape, v reflect.Value) {
-	switch s.Kind {
-	case shape.Structure:
+	if s.Kind == shape.Structure {
 		c.structure(s, v)
 		return
-	case shape.List, shape.Map:
+	}
+	if !satisfied(s, v) {
+		for _, rule := range violated(s, v) {
+			c.fault("'"+c.render(s, v)+"'", rule)
+		}
+	}
+	if s.Kind == shape.List || s.Kind == shape.Map {
 		c.elements(s, v)
-	}
-	if satisfied(s, v) {
-		return
-	}
-	for _, rule := range violated(s, v) {
-		c.fault("'"+c.render(s, v)+"'", rule)
 	}
 }
 

@@ -1,9 +1,11 @@
 package constraint
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/freshet/freshet/internal/protocol/aws/model/firehose"
 	"github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
@@ -81,13 +83,39 @@ func TestCheckListsAtMostTenFaults(t *testing.T) {
 	if !strings.HasPrefix(got, "10 validation errors detected: ") || strings.Count(got, "; ") != 9 {
 		t.Errorf("got %s", got)
 	}
+	// The list's own fault is the first, and shows the list whole.
+	for i := range in.Records {
+		in.Records[i] = kinesis.PutRecordsRequestEntry{Data: []byte{}, PartitionKey: new("")}
+	}
+	in.StreamName = new("s")
+	got = check(kinesis.Model, in)
+	list, elements, _ := strings.Cut(got, "; ")
+	want := "10 validation errors detected: Value '[com.amazonaws.kinesis.v20131202.PutRecordsRequestEntry@"
+	if !strings.HasPrefix(list, want) || strings.Count(list, "PutRecordsRequestEntry@") != 501 || strings.Contains(list, "...") ||
+		!strings.HasSuffix(list, "]' at 'records' failed to satisfy constraint: Member must have length less than or equal to 500") {
+		t.Errorf("got %d bytes: %.200s", len(list), list)
+	}
+	for i := 1; i <= 9; i++ {
+		rule := fmt.Sprintf("Value '' at 'records.%d.member.partitionKey' failed to satisfy constraint: Member must have length greater than or equal to 1", i)
+		if !strings.Contains(elements, rule) {
+			t.Errorf("record %d is not told of: %s", i, elements)
+		}
+	}
+}
+
+func TestValuesInAMessageAreBounded(t *testing.T) {
+	in := &kinesis.PutRecordsInput{StreamName: new("s"), Records: make([]kinesis.PutRecordsRequestEntry, 400_000)}
 	for i := range in.Records {
 		in.Records[i] = kinesis.PutRecordsRequestEntry{Data: []byte{}, PartitionKey: new("k")}
 	}
-	got = check(kinesis.Model, in)
-	want := "1 validation error detected: Value '[com.amazonaws.kinesis.v20131202.PutRecordsRequestEntry@"
-	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "at 'records' failed to satisfy constraint: Member must have length less than or equal to 500") || len(got) > 2*maxRendered {
-		t.Errorf("got %d bytes: %.200s", len(got), got)
+	for i := range 20 {
+		in.Records[i].PartitionKey = new(strings.Repeat("é", 1<<20))
+	}
+	for _, records := range [][]kinesis.PutRecordsRequestEntry{in.Records, in.Records[:20]} {
+		got := check(kinesis.Model, &kinesis.PutRecordsInput{StreamName: new("s"), Records: records})
+		if n := len(got); n < maxRendered || n > maxRendered+10*200 || strings.Count(got, "...") != 10 || !utf8.ValidString(got) {
+			t.Errorf("%d records: %d bytes: %.200s", len(records), n, got)
+		}
 	}
 }
 

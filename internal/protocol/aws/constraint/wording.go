@@ -64,18 +64,22 @@ func boundRule(s *shape.Shape, direction string, bound int64) string {
 	return fmt.Sprintf("Member must have %s %s than or equal to %d", what, direction, bound)
 }
 
-// maxRendered bounds the text of one value inside a message: requests are megabytes, messages are for people.
-const maxRendered = 8 << 10
+// maxRendered bounds the text of all values inside one message: requests are megabytes, messages are for people. The 501 records of a PutRecords,
+// which AWS shows whole, are half of it.
+const maxRendered = 64 << 10
 
-// render prints a value as Java's toString does, which is what AWS shows.
+// render prints a value as Java's toString does, which is what AWS shows, as far as there is room.
 func (c *checker) render(s *shape.Shape, v reflect.Value) string {
 	if s.Sensitive {
 		return "***"
 	}
-	text := c.text(s, v)
-	if len(text) > maxRendered {
-		return strings.ToValidUTF8(text[:maxRendered], "") + "..."
+	text, room := "...", maxRendered-c.rendered
+	if room > 0 {
+		if text = c.text(s, v); len(text) > room {
+			text = strings.ToValidUTF8(text[:room], "") + "..."
+		}
 	}
+	c.rendered += len(text)
 	return text
 }
 
