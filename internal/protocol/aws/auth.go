@@ -33,6 +33,13 @@ func (x *exchange) authenticate() *Error {
 	auth := &x.door.config.Auth
 	x.call.Account = auth.Account
 	signature, err := sigv4.Parse(x.r)
+	switch {
+	case err != nil:
+	case auth.Verify:
+		err = signature.Admit(x.door.config.Clock.Now(), x.service.Model.Info.SigningName)
+	default:
+		err = signature.WellFormed()
+	}
 	if err != nil {
 		return x.authError(err)
 	}
@@ -41,20 +48,13 @@ func (x *exchange) authenticate() *Error {
 	if known && key.Account != "" {
 		x.call.Account = key.Account
 	}
-	if !auth.Verify {
+	switch {
+	case !auth.Verify:
 		return nil
-	}
-	now := x.door.config.Clock.Now()
-	if !known {
-		if err := signature.Admit(now); err != nil {
-			return x.authError(err)
-		}
+	case !known:
 		return x.unknownKey()
 	}
-	if own := x.service.Model.Info.SigningName; signature.Service != own {
-		return x.authError(&sigv4.Fault{Kind: sigv4.Invalid, Text: "Credential should be scoped to correct service: '" + own + "'."})
-	}
-	if err := signature.Verify(x.r, key.Secret, x.wire, now); err != nil {
+	if err := signature.Verify(x.r, key.Secret, x.wire); err != nil {
 		return x.authError(err)
 	}
 	return nil

@@ -551,17 +551,28 @@ func TestCompressedBodiesAreSignedAsSent(t *testing.T) {
 	}
 }
 
-// A signature is good for the service it was made for, not for another that a changed target names.
+// A signature is good for the service it was made for, not for another that a changed target names. That is told before anybody asks whose key it is.
 func TestSignaturesForAnotherServiceAreRefused(t *testing.T) {
-	f := testDoor(t, func(c *Config) { c.Auth = Auth{Verify: true, Keys: map[string]Key{"AKID": {Secret: "secret"}}} })
 	const body = `{"StreamName":"s"}`
-	for service, want := range map[string]int{"kinesis": 200, "dynamodb": 400} {
+	for _, key := range []string{"AKID", "OTHER"} {
+		f := testDoor(t, func(c *Config) { c.Auth = Auth{Verify: true, Keys: map[string]Key{key: {Secret: "secret"}}} })
 		r := request("CreateStream", body, nil)
-		signFor(t, r, []byte(body), service)
+		signFor(t, r, []byte(body), "dynamodb")
 		status, answer, _ := do(f, r)
-		if status != want || want == 400 && answer != `{"__type":"InvalidSignatureException","message":"Credential should be scoped to correct service: 'kinesis'."}` {
-			t.Errorf("%s: %d %s", service, status, answer)
+		if status != 400 || answer != `{"__type":"InvalidSignatureException","message":"Credential should be scoped to correct service: 'kinesis'."}` {
+			t.Errorf("%s is known: %d %s", key, status, answer)
 		}
+		r.Header.Set("X-Amz-Date", "20261121T080000Z")
+		r.Body = io.NopCloser(strings.NewReader(body))
+		if status, answer, _ := do(f, r); status != 400 || !strings.Contains(answer, "Signature expired") {
+			t.Errorf("%s is known, an old request: %d %s", key, status, answer)
+		}
+	}
+	f := testDoor(t, func(c *Config) { c.Auth = Auth{Verify: true, Keys: map[string]Key{"AKID": {Secret: "secret"}}} })
+	r := request("CreateStream", body, nil)
+	sign(t, r, []byte(body))
+	if status, answer, _ := do(f, r); status != 200 {
+		t.Errorf("for this one: %d %s", status, answer)
 	}
 }
 

@@ -24,7 +24,9 @@ type Signature struct {
 	Presigned     bool
 	Expires       time.Duration // of a presigned request
 
-	at time.Time
+	at         time.Time
+	credential string // as given
+	terminator string // of the credential scope
 }
 
 // maxHeader bounds the Authorization header that is looked at; real ones have some hundred bytes.
@@ -48,7 +50,7 @@ func Scope(r *http.Request) (accessKey, region, service string) {
 	return strings.Join(parts[:n-4], "/"), parts[n-3], parts[n-2]
 }
 
-// Parse returns the request's signature, or a *Fault when there is none that is whole.
+// Parse returns the request's signature, or a *Fault when parts of it are missing. Its credential is not judged yet: see WellFormed and Admit.
 func Parse(r *http.Request) (*Signature, error) {
 	header := r.Header.Get("Authorization")
 	var query url.Values
@@ -91,12 +93,17 @@ func parseHeader(r *http.Request, header string) (*Signature, error) {
 		return nil, &Fault{Incomplete, missing.String() + "Authorization=" + header}
 	}
 	if algorithm != Algorithm { // looked at last, as AWS does: of "X" the parts are missing
-		return nil, &Fault{Incomplete, "Unsupported AWS 'algorithm': '" + algorithm + "'. Authorization=" + header}
+		return nil, &Fault{Incomplete, unsupported(algorithm) + "Authorization=" + header}
 	}
 	if err := s.setTime(r.Header.Get("Date")); err != nil {
 		return nil, err
 	}
-	return s, s.setScope(parts["Credential"], parts["SignedHeaders"])
+	s.setScope(parts["Credential"], parts["SignedHeaders"])
+	return s, nil
+}
+
+func unsupported(algorithm string) string {
+	return "Unsupported AWS 'algorithm': '" + algorithm + "' (only " + Algorithm + " for now). "
 }
 
 func parseQuery(query url.Values) (*Signature, error) {
@@ -110,7 +117,7 @@ func parseQuery(query url.Values) (*Signature, error) {
 		return nil, &Fault{Incomplete, missing.String() + "Re-examine the query-string parameters."}
 	}
 	if a := query.Get("X-Amz-Algorithm"); a != Algorithm {
-		return nil, &Fault{Incomplete, "Unsupported AWS 'algorithm': '" + a + "'."}
+		return nil, &Fault{Incomplete, unsupported(a) + "Re-examine the query-string parameters."}
 	}
 	s := &Signature{
 		Hex: query.Get("X-Amz-Signature"), Time: query.Get("X-Amz-Date"), SessionToken: query.Get("X-Amz-Security-Token"),
@@ -126,7 +133,8 @@ func parseQuery(query url.Values) (*Signature, error) {
 	if err := s.setTime(""); err != nil {
 		return nil, err
 	}
-	return s, s.setScope(query.Get("X-Amz-Credential"), query.Get("X-Amz-SignedHeaders"))
+	s.setScope(query.Get("X-Amz-Credential"), query.Get("X-Amz-SignedHeaders"))
+	return s, nil
 }
 
 // Lifetimes of presigned requests.
@@ -156,20 +164,12 @@ func (s *Signature) setTime(dateHeader string) error {
 	return nil
 }
 
-func (s *Signature) setScope(credential, signedHeaders string) error {
+// setScope takes the credential apart as far as it can.
+func (s *Signature) setScope(credential, signedHeaders string) {
+	s.credential, s.SignedHeaders = credential, strings.Split(signedHeaders, ";")
 	parts := strings.Split(credential, "/")
 	// An access key may hold slashes; the four parts behind it may not.
-	n := len(parts)
-	if n < 5 {
-		return &Fault{Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + credential + "'"}
+	if n := len(parts); n >= 5 {
+		s.AccessKey, s.Date, s.Region, s.Service, s.terminator = strings.Join(parts[:n-4], "/"), parts[n-4], parts[n-3], parts[n-2], parts[n-1]
 	}
-	if parts[n-1] != "aws4_request" {
-		return &Fault{Incomplete, "Credential should be scoped with a valid terminator: 'aws4_request', not '" + parts[n-1] + "'."}
-	}
-	s.AccessKey, s.Date, s.Region, s.Service = strings.Join(parts[:n-4], "/"), parts[n-4], parts[n-3], parts[n-2]
-	if s.AccessKey == "" || s.Region == "" || s.Service == "" {
-		return &Fault{Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + credential + "'"}
-	}
-	s.SignedHeaders = strings.Split(signedHeaders, ";")
-	return nil
 }

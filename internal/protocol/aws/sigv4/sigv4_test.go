@@ -74,7 +74,10 @@ func verify(t *testing.T, r *http.Request, secret string, body []byte, at time.T
 	if s.AccessKey != credentials.AccessKeyID || s.Region != "eu-west-1" || s.Service != "kinesis" {
 		t.Errorf("parsed %+v", s)
 	}
-	return s.Verify(r, secret, body, at)
+	if err := s.Admit(at, "kinesis"); err != nil {
+		return err
+	}
+	return s.Verify(r, secret, body)
 }
 
 func TestVerifyAcceptsWhatTheSDKSigns(t *testing.T) {
@@ -167,7 +170,10 @@ func TestVerifyAcceptsTheAuthorityForTheHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.SignedHeaders = []string{":authority", "x-amz-date"}
-	err = s.Verify(r, credentials.SecretAccessKey, nil, now)
+	if err := s.Admit(now, "kinesis"); err != nil {
+		t.Error(err)
+	}
+	err = s.Verify(r, credentials.SecretAccessKey, nil)
 	want := "POST\n/\n\n:authority:localhost\nx-amz-date:20261121T083000Z\n\n:authority;x-amz-date\n"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want the canonical string %q", err, want)
@@ -195,13 +201,13 @@ func TestParseNamesWhatIsMissing(t *testing.T) {
 		{"/?X-Amz-Algorithm=x", good, "", Ambiguous, "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."},
 		{"/", "AWS4-HMAC-SHA256 Credential=a", "20261121T083000Z", Incomplete, "Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. Authorization=AWS4-HMAC-SHA256 Credential=a"},
 		{"/", good, "", Incomplete, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=" + good},
-		{"/", strings.Replace(good, "/us-east-1", "", 1), "20261121T083000Z", Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got 'AKID/20261121/kinesis/aws4_request'"},
 		{"/", good, "yesterday", Incomplete, "Date must be in ISO-8601 'basic format'. Got 'yesterday'. See http://en.wikipedia.org/wiki/ISO_8601"},
 		{"/", "Bearer x", "20261121T083000Z", Incomplete, nothing + "Authorization=Bearer x"},
 		{"/", "X", "", Incomplete, nothing + "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=X"},
 		{"/", "AWS4-", "", Incomplete, nothing + "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=AWS4-"},
 		{"/", "AWS4- Signature=b,Credential=a", "a", Incomplete, "Authorization header requires 'SignedHeaders' parameter. Authorization=AWS4- Signature=b,Credential=a"},
-		{"/", strings.Replace(good, "256", "512", 1), "20261121T083000Z", Incomplete, "Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA512'. Authorization=" + strings.Replace(good, "256", "512", 1)},
+		{"/", strings.Replace(good, "256", "512", 1), "20261121T083000Z", Incomplete, "Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA512' (only AWS4-HMAC-SHA256 for now). Authorization=" + strings.Replace(good, "256", "512", 1)},
+		{"/?X-Amz-Algorithm=X&X-Amz-Credential=a&X-Amz-Signature=b&X-Amz-SignedHeaders=host&X-Amz-Date=20261121T083000Z", "", "", Incomplete, "Unsupported AWS 'algorithm': 'X' (only AWS4-HMAC-SHA256 for now). Re-examine the query-string parameters."},
 		{"/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261121T083000Z", "", "", Incomplete, "AWS query-string parameters must include 'X-Amz-Credential'. AWS query-string parameters must include 'X-Amz-Signature'. AWS query-string parameters must include 'X-Amz-SignedHeaders'. Re-examine the query-string parameters."},
 	} {
 		r, _ := http.NewRequest("POST", c.url, nil)
@@ -214,6 +220,54 @@ func TestParseNamesWhatIsMissing(t *testing.T) {
 		_, err := Parse(r)
 		if !isKind(err, c.kind) || err.Error() != c.want {
 			t.Errorf("%s %q:\n got %v\nwant %s", c.url, c.authorization, err, c.want)
+		}
+	}
+}
+
+// What is wrong with a signature is told in AWS's order: the time, the host, the credential's form, and all that its scope gets wrong at once.
+func TestAdmitLooksInAWSsOrder(t *testing.T) {
+	const form = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '"
+	for _, c := range []struct {
+		credential, headers string
+		late                time.Duration
+		kind                Kind
+		want                string
+		wellFormed          string
+	}{
+		{"AKID/20261121/us-east-1/kinesis/aws4_request", "host", 0, 0, "", ""},
+		{"a/b", "x", time.Hour, Invalid, "Signature expired: 20261121T083000Z is now earlier than 20261121T091500Z (20261121T093000Z - 15 min.)", form + "a/b'"},
+		{"a/b", "x", 0, Invalid, "'Host' must be a 'SignedHeader' in the AWS Authorization.", form + "a/b'"},
+		{"a/b", "host", 0, Incomplete, form + "a/b'", form + "a/b'"},
+		{"AKID/20261121/kinesis/aws4_request", "host", 0, Incomplete, form + "AKID/20261121/kinesis/aws4_request'", form + "AKID/20261121/kinesis/aws4_request'"},
+		{"/20261121/r/kinesis/aws4_request", "host", 0, Incomplete, form + "/20261121/r/kinesis/aws4_request'", form + "/20261121/r/kinesis/aws4_request'"},
+		{"AKID/20261120/us-east-1/kinesis/aws4_request", "host", time.Hour, Invalid, "Signature expired: *", ""},
+		{
+			"AKID/b/c/d/e", "host", 0, Invalid, "Credential should be scoped to correct service: 'kinesis'. " +
+				"Credential should be scoped with a valid terminator: 'aws4_request', not 'e'. " +
+				"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: 'b' != '20261121', from '20261121T083000Z'.",
+			"Credential should be scoped with a valid terminator: 'aws4_request', not 'e'.",
+		},
+	} {
+		r, _ := http.NewRequest("POST", "/", nil)
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+c.credential+", SignedHeaders="+c.headers+", Signature=00")
+		r.Header.Set("X-Amz-Date", "20261121T083000Z")
+		s, err := Parse(r)
+		if err != nil {
+			t.Errorf("%s: %v", c.credential, err)
+			continue
+		}
+		text := func(err error) string {
+			if err == nil {
+				return ""
+			}
+			return err.Error()
+		}
+		err = s.Admit(now.Add(c.late), "kinesis")
+		if prefix, ok := strings.CutSuffix(c.want, "*"); ok && !strings.HasPrefix(text(err), prefix) || !ok && text(err) != c.want || err != nil && !isKind(err, c.kind) {
+			t.Errorf("%s:\n got %v\nwant %s", c.credential, err, c.want)
+		}
+		if got := text(s.WellFormed()); got != c.wellFormed {
+			t.Errorf("%s: form:\n got %s\nwant %s", c.credential, got, c.wellFormed)
 		}
 	}
 }
@@ -263,7 +317,11 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if err := s.Verify(r, "secret", nil, s.at); err == nil {
+		wellFormed, admitted := s.WellFormed(), s.Admit(s.at, s.Service)
+		if wellFormed != nil && admitted == nil {
+			t.Fatalf("%q is admitted, and is not well-formed: %v", authorization, wellFormed)
+		}
+		if err := s.Verify(r, "secret", nil); err == nil {
 			t.Fatalf("%q is a valid signature", authorization)
 		}
 	})

@@ -25,30 +25,70 @@ const authority = ":authority"
 // UnsignedPayload is the payload hash of requests whose body is not signed.
 const UnsignedPayload = "UNSIGNED-PAYLOAD"
 
-// Admit checks what needs no secret, and what AWS looks at before it asks whose key it is: the time, and that the host is signed. It returns a
-// *Fault, or nil.
-func (s *Signature) Admit(now time.Time) error {
+// WellFormed checks the form of the credential, and nothing of what it claims. It returns a *Fault, or nil.
+func (s *Signature) WellFormed() error {
+	if err := s.checkForm(); err != nil {
+		return err
+	}
+	if fault := s.terminatorFault(); fault != "" {
+		return &Fault{Invalid, fault}
+	}
+	return nil
+}
+
+// Admit checks what needs no secret, and what AWS looks at before it asks whose key it is, in AWS's order: the time, that the host is signed, and
+// that the credential is for service, the name that the service signs with. It returns a *Fault, or nil.
+func (s *Signature) Admit(now time.Time, service string) error {
 	if err := s.checkTime(now.UTC()); err != nil {
 		return err
 	}
 	if !slices.Contains(s.SignedHeaders, "host") && !slices.Contains(s.SignedHeaders, authority) {
 		return &Fault{Invalid, "'Host' must be a 'SignedHeader' in the AWS Authorization."}
 	}
+	if err := s.checkForm(); err != nil {
+		return err
+	}
+	var faults []string
+	if s.Service != service {
+		faults = append(faults, "Credential should be scoped to correct service: '"+service+"'.")
+	}
+	if fault := s.terminatorFault(); fault != "" {
+		faults = append(faults, fault)
+	}
+	if day := s.at.UTC().Format("20060102"); s.Date != day {
+		faults = append(faults, fmt.Sprintf("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.", s.Date, day, s.Time))
+	}
+	if faults != nil {
+		return &Fault{Invalid, strings.Join(faults, " ")}
+	}
 	return nil
 }
 
-// Verify checks the signature against the secret, the body's bytes as they were sent, and the present time. It returns a *Fault, or nil.
-func (s *Signature) Verify(r *http.Request, secret string, body []byte, now time.Time) error {
-	if err := s.Admit(now); err != nil {
-		return err
+func (s *Signature) checkForm() error {
+	if s.AccessKey == "" || s.Region == "" || s.Service == "" {
+		return &Fault{Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + s.credential + "'"}
 	}
+	return nil
+}
+
+const terminator = "aws4_request"
+
+func (s *Signature) terminatorFault() string {
+	if s.terminator == terminator {
+		return ""
+	}
+	return "Credential should be scoped with a valid terminator: '" + terminator + "', not '" + s.terminator + "'."
+}
+
+// Verify checks the signature, which must have been admitted, against the secret and the body's bytes as they were sent. It returns a *Fault, or nil.
+func (s *Signature) Verify(r *http.Request, secret string, body []byte) error {
 	canonical := s.canonicalRequest(r, body)
 	hash := sha256.Sum256([]byte(canonical))
-	scope := s.Date + "/" + s.Region + "/" + s.Service + "/aws4_request"
+	scope := s.Date + "/" + s.Region + "/" + s.Service + "/" + terminator
 	toSign := Algorithm + "\n" + s.Time + "\n" + scope + "\n" + hex.EncodeToString(hash[:])
 
 	key := mac([]byte("AWS4"+secret), s.Date)
-	for _, part := range []string{s.Region, s.Service, "aws4_request"} {
+	for _, part := range []string{s.Region, s.Service, terminator} {
 		key = mac(key, part)
 	}
 	if hmac.Equal([]byte(hex.EncodeToString(mac(key, toSign))), []byte(s.Hex)) {
@@ -66,10 +106,6 @@ func mac(key []byte, data string) []byte {
 }
 
 func (s *Signature) checkTime(now time.Time) error {
-	if s.Date != s.at.UTC().Format("20060102") {
-		return &Fault{Invalid, fmt.Sprintf("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.",
-			s.Date, s.at.UTC().Format("20060102"), s.Time)}
-	}
 	oldest, age := now.Add(-maxAge), "15 min."
 	if s.Presigned {
 		oldest, age = now.Add(-s.Expires), strconv.Itoa(int(s.Expires.Seconds()))+" sec."
