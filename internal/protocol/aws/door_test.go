@@ -196,6 +196,7 @@ func TestRequestsAreCheckedInAWSsOrder(t *testing.T) {
 			"no content type, no target", request("", "{}", unset("Content-Type", "X-Amz-Target")), 403,
 			"<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n</AccessDeniedException>\n",
 		},
+		{"another version of JSON", request("CreateStream", `{"StreamName":"s"}`, set("Content-Type", "application/x-amz-json-1.0")), 404, "<UnknownOperationException/>\n"},
 		{"bad content type", request("CreateStream", "{}", set("Content-Type", "text/plain")), 404, "<UnknownOperationException/>\n"},
 		{
 			"plain JSON", request("CreateStream", "{}", set("Content-Type", "application/json")), 404,
@@ -248,7 +249,7 @@ func TestRequestsAreCheckedInAWSsOrder(t *testing.T) {
 			`{"__type":"ResourceInUseException","message":"Stream taken under account 000000000000 already exists."}`,
 		},
 		{"no output", request("CreateStream", `{"StreamName":"s"}`, nil), 200, ""},
-		{"json 1.0 too", request("CreateStream", `{"StreamName":"s"}`, set("Content-Type", "application/x-amz-json-1.0; charset=utf-8")), 200, ""},
+		{"content type with parameters", request("CreateStream", `{"StreamName":"s"}`, set("Content-Type", "Application/X-Amz-Json-1.1; charset=utf-8")), 200, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, body, header := do(f, c.request)

@@ -60,9 +60,13 @@ var (
 func encodingOf(contentType string, s *service) *encoding {
 	switch contentType {
 	case json10Encoding.contentType:
-		return json10Encoding
+		if s == nil || s.Model.Speaks(shape.JSON10) {
+			return json10Encoding
+		}
 	case json11Encoding.contentType:
-		return json11Encoding
+		if s == nil || s.Model.Speaks(shape.JSON11) {
+			return json11Encoding
+		}
 	case kinesisEncoding.contentType:
 		if s == nil || s.Model.Info.BinaryVariant {
 			return kinesisEncoding
