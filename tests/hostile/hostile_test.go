@@ -361,6 +361,8 @@ func malformedRequests(t *testing.T, node *process.Node, random *rand.Rand) {
 		noise[i] = byte(random.Uint32())
 	}
 	const put = "Kinesis_20131202.PutRecord"
+	logged := func() int { return strings.Count(node.Process().Tail(1<<30), "aws request turned away") }
+	before, turnedAway := logged(), 0
 	for _, c := range []struct{ name, target, kind, body string }{
 		{"no JSON", put, "application/x-amz-json-1.1", "{"},
 		{"deep JSON", put, "application/x-amz-json-1.1", strings.Repeat(`{"Data":`, 1<<18)},
@@ -380,7 +382,11 @@ func malformedRequests(t *testing.T, node *process.Node, random *rand.Rand) {
 		if err != nil || status < 400 || status >= 500 {
 			t.Errorf("%s: status %d, %v: %.200s", c.name, status, err, text)
 		}
+		if c.name != "made-up iterator" { // which its handler refuses
+			turnedAway++
+		}
 	}
+	clocktest.Eventually(t, "the log names every request that no handler saw", func() bool { return logged() >= before+turnedAway })
 	for name, raw := range map[string]string{
 		"endless header":      "POST / HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("a", 4<<20),
 		"bad chunk size":      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",

@@ -577,6 +577,42 @@ func TestSignaturesForAnotherServiceAreRefused(t *testing.T) {
 	}
 }
 
+// Whoever is answered before a handler sees the request is in the log; whom a handler answers is not.
+func TestRequestsThatAreTurnedAwayAreLogged(t *testing.T) {
+	set := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	long := strings.Repeat("x", 10_000)
+	for _, c := range []struct {
+		request *http.Request
+		want    string // of the line, "" for none
+	}{
+		{request("CreateStream", "{", nil), "service=kinesis operation=CreateStream * code=SerializationException status=400"},
+		{request("CreateStream", `{"StreamName":1}`, nil), "service=kinesis operation=CreateStream * code=SerializationException status=400"},
+		{request("CreateStream", "\xff", set("Content-Type", "application/x-amz-cbor-1.1")), "service=kinesis operation=CreateStream * code=SerializationException status=400"},
+		{request("CreateStream", "{}", set("Content-Encoding", "br")), "service=kinesis operation=CreateStream * code=SerializationException status=400"},
+		{request("CreateStream", "{}", set("Content-Type", "text/plain")), "service=kinesis operation=CreateStream * code=UnknownOperationException status=404"},
+		{request("CreateStream", "{}", set("Content-Type", "application/json")), "service=kinesis operation=CreateStream * code=UnknownOperationException status=404"},
+		{request("CreateStream", "{}", set("Authorization", "x")), "service=kinesis operation=CreateStream * code=IncompleteSignatureException status=400"},
+		{request("SplitShard", "{}", nil), "service=kinesis operation=SplitShard * code=UnknownOperationException status=400"},
+		{request(long, "{}", nil), "service=kinesis operation=" + long[:maxLoggedName] + " * code=UnknownOperationException status=400"},
+		{request("", "{}", set("X-Amz-Target", "Other_1.Op")), `service="" operation=Op * code=UnknownOperationException status=400`},
+		{request("CreateStream", `{}`, nil), ""},
+		{request("CreateStream", `{"StreamName":"taken"}`, nil), ""},
+		{request("CreateStream", `{"StreamName":"s"}`, nil), ""},
+	} {
+		var logged strings.Builder
+		f := testDoor(t, func(config *Config) { config.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
+		do(f, c.request)
+		head, tail, _ := strings.Cut(c.want, "*")
+		line, _, _ := strings.Cut(logged.String(), "\n")
+		if c.want == "" && line != "" || c.want != "" && (strings.Count(logged.String(), "\n") != 1 || !strings.Contains(line, "level=INFO") || !strings.Contains(line, "peer=192.0.2.1:1234") ||
+			!strings.Contains(line, head) || !strings.HasSuffix(line, strings.TrimSpace(tail))) {
+			t.Errorf("logged %s, want %s", logged.String(), c.want)
+		}
+	}
+}
+
 func TestUnknownKeysAreRefused(t *testing.T) {
 	f := testDoor(t, func(c *Config) { c.Auth = Auth{Verify: true, Keys: map[string]Key{"OTHER": {Secret: "secret"}}} })
 	r := request("CreateStream", `{"StreamName":"s"}`, nil)

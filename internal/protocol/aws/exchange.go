@@ -49,6 +49,7 @@ func (x *exchange) serve() {
 		x.body = []byte(x.r.URL.RawQuery) // a query request may be all in its target
 	}
 	if x.refuseTransport() {
+		x.turnedAway()
 		return
 	}
 	denied := x.authenticate()
@@ -64,7 +65,9 @@ func (x *exchange) serve() {
 		x.fail(&Error{Code: "SerializationException", Message: err.Error(), capitalMessage: true})
 	default:
 		x.run(in)
+		return
 	}
+	x.turnedAway()
 }
 
 // decode reads the input. With full unset, or for an operation that is not served, it only checks the syntax.
@@ -142,8 +145,24 @@ func (x *exchange) internalFailure() *Error {
 	return &Error{Code: "InternalFailure", Status: http.StatusInternalServerError, Message: "The request failed inside the server; the server's log has the reason under request id " + x.id + "."}
 }
 
+// maxLoggedName bounds the operation in log lines: before it is found in the model, it is whatever the client says.
+const maxLoggedName = 100
+
 func (x *exchange) logAttributes(more ...any) []any {
-	return append([]any{"service", x.call.Service, "operation", x.operationName, "request", x.id, "peer", x.r.RemoteAddr}, more...)
+	service, operation := "", x.operationName
+	if x.service != nil {
+		service = x.service.Model.Info.EndpointName
+	}
+	if len(operation) > maxLoggedName {
+		operation = operation[:maxLoggedName]
+	}
+	return append([]any{"service", service, "operation", operation, "request", x.id, "peer", x.r.RemoteAddr}, more...)
+}
+
+// turnedAway logs that a request was answered before any handler saw it, being malformed, of nobody known or for what is not served. Its client
+// is wrongly made or configured, or no client at all: somebody has to find it.
+func (x *exchange) turnedAway() {
+	x.door.config.Log.Info("aws request turned away", x.logAttributes("code", x.code, "status", x.status)...)
 }
 
 // fail answers with an error in the form of the request's protocol.

@@ -138,6 +138,7 @@ func (x *exchange) refuseBody(err error) {
 		x.fail(noMemory())
 	case errors.Is(err, errEncoding):
 		x.fail(&Error{Code: "SerializationException", Message: err.Error(), capitalMessage: true})
+		x.turnedAway()
 	default:
 		// The client stopped sending, or was too slow: nobody reads an answer.
 		log.Info("aws request incomplete", x.logAttributes("error", err)...)
