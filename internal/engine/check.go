@@ -268,8 +268,8 @@ func (readOnly) Rename(string, string) error { return errReadOnly }
 // Remove does nothing, and says that it did: files that a rewritten one replaces are just left out.
 func (readOnly) Remove(string) error { return nil }
 
-// MkdirAll refuses.
-func (readOnly) MkdirAll(string) error { return errReadOnly }
+// Mkdir refuses.
+func (readOnly) Mkdir(string) error { return errReadOnly }
 
 // SyncDir refuses.
 func (readOnly) SyncDir(string) error { return errReadOnly }

@@ -30,6 +30,7 @@ import (
 	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/state/watches"
 	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/vfs"
 )
 
 // Engine is an open log. It implements stream.Log; State returns its state.Store.
@@ -100,8 +101,10 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
-	if err := cfg.FS.MkdirAll(filepath.Join(cfg.Dir, logDir)); err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+	for _, dir := range []string{cfg.Dir, filepath.Join(cfg.Dir, logDir)} {
+		if err := vfs.MkdirAll(cfg.FS, dir); err != nil {
+			return nil, fmt.Errorf("open log: %w", err)
+		}
 	}
 	lock, err := cfg.FS.Lock(filepath.Join(cfg.Dir, lockName))
 	if err != nil {

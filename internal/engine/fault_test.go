@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -227,6 +228,26 @@ func TestDiskFull(t *testing.T) {
 	e = mustOpen(t, c)
 	if n := len(readAll(t, e, big.Shard(0))); n < taken*5 {
 		t.Fatalf("after a restart %d records are left of %d batches", n, taken)
+	}
+	must(t, e.Close())
+}
+
+// TestPowerCutKeepsTheDirectory: after Open no power cut takes the data directory away, nor what was acknowledged in it.
+func TestPowerCutKeepsTheDirectory(t *testing.T) {
+	disk := vfs.NewMem()
+	c := tiny(disk)
+	c.Dir = "/var/lib/node"
+	e := mustOpen(t, c)
+	s, err := e.Create(t.Context(), stream.Spec{Name: "s", Shards: 1})
+	must(t, err)
+	for seed := range uint64(20) {
+		after := c
+		after.FS = disk.CrashClone(rand.New(rand.NewPCG(seed, 0)))
+		again := mustOpen(t, after)
+		if _, err := again.StreamByID(t.Context(), s.ID); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+		must(t, again.Close())
 	}
 	must(t, e.Close())
 }

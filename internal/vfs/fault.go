@@ -95,12 +95,12 @@ func (f *faultFS) List(dir string) ([]string, error) {
 	return f.FS.List(dir)
 }
 
-// MkdirAll implements FS.
-func (f *faultFS) MkdirAll(dir string) error {
+// Mkdir implements FS.
+func (f *faultFS) Mkdir(dir string) error {
 	if err := f.call(OpMkdir, dir); err != nil {
 		return err
 	}
-	return f.FS.MkdirAll(dir)
+	return f.FS.Mkdir(dir)
 }
 
 // SyncDir implements FS.

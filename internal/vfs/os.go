@@ -48,8 +48,8 @@ func (osFS) Rename(old, name string) error { return mark(os.Rename(old, name)) }
 // Remove implements FS.
 func (osFS) Remove(name string) error { return os.Remove(name) }
 
-// MkdirAll implements FS. Only the owner may write, the group may read.
-func (osFS) MkdirAll(dir string) error { return mark(os.MkdirAll(dir, 0o750)) }
+// Mkdir implements FS. Only the owner may write, the group may read.
+func (osFS) Mkdir(dir string) error { return mark(os.Mkdir(dir, 0o750)) }
 
 // SyncDir implements FS.
 func (osFS) SyncDir(dir string) error { return syncDir(dir) }

@@ -6,7 +6,11 @@
 package vfs
 
 import (
+	"errors"
 	"io"
+	"io/fs"
+	"path/filepath"
+	"syscall"
 	"unsafe"
 )
 
@@ -22,16 +26,47 @@ type FS interface {
 	OpenDirect(name string) (File, error)
 	// Rename gives a file another name, replacing the file that had it. Durable after SyncDir of both directories.
 	Rename(old, name string) error
-	// Remove takes the name away; handles that are open go on reading and writing. Durable after SyncDir.
+	// Remove takes away the name of a file or an empty directory; handles that are open go on reading and writing. Durable after SyncDir.
 	Remove(name string) error
 	// List returns the names of the files in dir, without dir, in order.
 	List(dir string) ([]string, error)
-	// MkdirAll makes a directory and its parents; one that is there is no error.
-	MkdirAll(dir string) error
+	// Mkdir makes a directory that must not exist, in one that must. Durable after SyncDir of the one it is in.
+	Mkdir(dir string) error
 	// SyncDir makes the names in dir durable.
 	SyncDir(dir string) error
 	// Lock takes the lock file name, which it makes if need be, until the Closer is closed or the process ends. ErrLocked if it is taken.
 	Lock(name string) (io.Closer, error)
+}
+
+// Dirs is what MkdirAll needs of a file system.
+type Dirs interface {
+	Mkdir(dir string) error
+	SyncDir(dir string) error
+}
+
+// MkdirAll makes a directory with all above it that are missing, and makes their names durable, and that of a directory which it finds: who made it may
+// have failed before that.
+func MkdirAll(v Dirs, dir string) error {
+	dir = filepath.Clean(dir)
+	parent := filepath.Dir(dir)
+	if parent == dir {
+		return nil // a root is not made
+	}
+	err := v.Mkdir(dir)
+	found := errors.Is(err, fs.ErrExist)
+	if missing := errors.Is(err, fs.ErrNotExist); err == nil || missing {
+		if err = MkdirAll(v, parent); err == nil && missing {
+			err = v.Mkdir(dir)
+		}
+	}
+	if err != nil && !found {
+		return err
+	}
+	err = v.SyncDir(parent)
+	if found && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL)) {
+		return nil // a parent that may not be read, or is on a system that cannot be written: the directory is none of ours
+	}
+	return err
 }
 
 // DirectBytes returns memory for direct handles: n bytes, rounded up to whole pages. Where the system can, much of it lies in huge pages: a

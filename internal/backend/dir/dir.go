@@ -4,7 +4,7 @@
 //	root/.staging/<n>        objects being written; emptied by the first writer of the next start
 //	root/.uploads/<id>/      parts of multipart uploads, which outlive a restart
 //
-// A committed object is durable: its bytes are synced before the rename that shows it, the directories after it. One process at a time may
+// A committed object is durable: its bytes and the directories above it are synced before the rename that shows it, its name after it. One process at a time may
 // write below a root; any number may read.
 //
 // It refuses keys whose file would be another key's on this file system: one that folds case (macOS, Windows) has no place for both "a" and
@@ -49,7 +49,8 @@ type Store struct {
 	folds  bool
 
 	// tree guards the shape of the directories: exclusively where files and directories move or go, shared where one is listed.
-	tree sync.RWMutex
+	tree    sync.RWMutex
+	durable map[string]bool // guarded by tree: directories whose names are durable, at most maxDurable of them
 
 	mu     sync.Mutex // guards the fields below
 	staged bool       // the staging directory exists and holds nothing of an earlier start
@@ -62,7 +63,7 @@ func New(config Config) (*Store, error) {
 		return nil, errors.New("object directory: no root given")
 	}
 	s := &Store{
-		root: filepath.Clean(config.Root), clock: config.Clock, random: config.Random, files: config.files,
+		root: filepath.Clean(config.Root), clock: config.Clock, random: config.Random, files: config.files, durable: map[string]bool{},
 		folds: runtime.GOOS == "darwin" || runtime.GOOS == "windows",
 	}
 	if s.clock == nil {
@@ -202,6 +203,7 @@ func (s *Store) remove(name object.Name) (string, error) {
 		return "", fmt.Errorf("delete %s: %w", name, err)
 	}
 	for path = filepath.Dir(path); path != s.root && s.files.Remove(path) == nil; path = filepath.Dir(path) {
+		delete(s.durable, path)
 	}
 	return path, nil
 }

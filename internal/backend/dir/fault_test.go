@@ -223,8 +223,8 @@ func TestCommitSyncsBeforeAndAfterTheRename(t *testing.T) {
 		short = append(short, op+" "+filepath.ToSlash(rel))
 	}
 	want := []string{
-		"create .staging/2", "write .staging/2", "sync .staging/2", "mkdir lake/x", "mkdir lake/x/y", "rename lake/x/y/z",
-		"syncdir lake/x/y", "syncdir lake/x", "syncdir lake",
+		"create .staging/2", "write .staging/2", "sync .staging/2", "mkdir lake/x", "syncdir lake", "mkdir lake/x/y", "syncdir lake/x",
+		"rename lake/x/y/z", "syncdir lake/x/y",
 	}
 	if !slices.Equal(short, want) {
 		t.Errorf("a commit does\n%q, want\n%q", short, want)

@@ -3,7 +3,6 @@ package dir
 import (
 	"io"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -11,19 +10,27 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/freshet/freshet/internal/object/objecttest"
 	"github.com/freshet/freshet/internal/vfs"
 )
 
-// powered is a disk that can lose its power: package vfs's memory, with directories, which that makes durable at once.
+// powered is a disk that can lose its power: package vfs's memory.
 type powered struct {
 	disk *vfs.Mem
-	dirs map[string]bool
+	made map[string]bool // directories that ever were; the disk does not list those that are
 	// used is called before each operation that changes something.
-	used func()
+	used func() error
+}
+
+func (p *powered) isDir(path string) bool {
+	_, err := p.disk.List(path)
+	return err == nil
 }
 
 func (p *powered) Create(path string) (file, error) {
-	p.used()
+	if err := p.used(); err != nil {
+		return nil, err
+	}
 	f, err := p.disk.Create(path)
 	return &poweredFile{f: f, disk: p, path: path}, err
 }
@@ -34,7 +41,7 @@ func (p *powered) Open(path string) (file, error) {
 }
 
 func (p *powered) Stat(path string) (fs.FileInfo, error) {
-	if p.dirs[path] {
+	if p.isDir(path) {
 		return fstest.MapFS{"d": {Mode: fs.ModeDir}}.Stat("d")
 	}
 	f, err := p.disk.Open(path)
@@ -46,12 +53,9 @@ func (p *powered) Stat(path string) (fs.FileInfo, error) {
 }
 
 func (p *powered) ReadDir(path string) ([]fs.DirEntry, error) {
-	if !p.dirs[path] {
-		return nil, fs.ErrNotExist
-	}
 	found := fstest.MapFS{}
-	for dir := range p.dirs {
-		if filepath.Dir(dir) == path && dir != path {
+	for dir := range p.made {
+		if filepath.Dir(dir) == path && p.isDir(dir) {
 			found[filepath.Base(dir)] = &fstest.MapFile{Mode: fs.ModeDir}
 		}
 	}
@@ -66,32 +70,33 @@ func (p *powered) ReadDir(path string) ([]fs.DirEntry, error) {
 }
 
 func (p *powered) Mkdir(path string) error {
-	p.used()
-	p.dirs[path] = true
-	return p.disk.MkdirAll(path)
+	if err := p.used(); err != nil {
+		return err
+	}
+	p.made[path] = true
+	return p.disk.Mkdir(path)
 }
 
 func (p *powered) Rename(from, to string) error {
-	p.used()
+	if err := p.used(); err != nil {
+		return err
+	}
 	return p.disk.Rename(from, to)
 }
 
 func (p *powered) Remove(path string) error {
-	p.used()
-	if !p.dirs[path] {
-		return p.disk.Remove(path)
+	if err := p.used(); err != nil {
+		return err
 	}
-	if left, err := p.ReadDir(path); err != nil || len(left) > 0 {
-		return fs.ErrExist
-	}
-	delete(p.dirs, path)
-	return nil
+	return p.disk.Remove(path)
 }
 
 func (p *powered) SetModified(string, time.Time) error { return nil }
 
 func (p *powered) SyncDir(path string) error {
-	p.used()
+	if err := p.used(); err != nil {
+		return err
+	}
 	return p.disk.SyncDir(path)
 }
 
@@ -113,7 +118,9 @@ func (f *poweredFile) Read(b []byte) (int, error) {
 }
 
 func (f *poweredFile) Write(b []byte) (int, error) {
-	f.disk.used()
+	if err := f.disk.used(); err != nil {
+		return 0, err
+	}
 	n, err := f.f.WriteAt(b, f.at)
 	f.at += int64(n)
 	return n, err
@@ -125,7 +132,9 @@ func (f *poweredFile) Seek(offset int64, _ int) (int64, error) {
 }
 
 func (f *poweredFile) Sync() error {
-	f.disk.used()
+	if err := f.disk.used(); err != nil {
+		return err
+	}
 	return f.f.Sync()
 }
 
@@ -151,20 +160,9 @@ func (fileInfo) ModTime() time.Time { return time.Unix(1_700_000_000, 0) }
 func (fileInfo) IsDir() bool        { return false }
 func (fileInfo) Sys() any           { return nil }
 
-// cut returns the disk as a power cut at this moment could leave it. A directory in the place of a file is there only if the file has gone:
-// memory would keep both.
+// cut returns the disk as a power cut at this moment could leave it.
 func (p *powered) cut(random *rand.Rand) *powered {
-	after := &powered{disk: p.disk.CrashClone(random), dirs: maps.Clone(p.dirs), used: func() {}}
-	maps.DeleteFunc(after.dirs, func(dir string, _ bool) bool {
-		for ; dir != "/"; dir = filepath.Dir(dir) {
-			if f, err := after.disk.Open(dir); err == nil {
-				f.Close()
-				return true
-			}
-		}
-		return false
-	})
-	return after
+	return &powered{disk: p.disk.CrashClone(random), made: p.made, used: func() error { return nil }}
 }
 
 // TestPowerCutsLeaveCommittedObjects cuts the power before each operation of the workload, several times: what was not synced may be there,
@@ -175,20 +173,101 @@ func TestPowerCutsLeaveCommittedObjects(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var p progress
 	cuts := 0
-	disk := &powered{disk: vfs.NewMem(), dirs: map[string]bool{"/": true}}
-	disk.used = func() {
+	disk := &powered{disk: vfs.NewMem(), made: map[string]bool{}}
+	disk.used = func() error {
 		for range times {
 			after := disk.cut(random)
 			p.check(t, newStore(t, "/objects", after))
 			cuts++
 		}
+		return nil
 	}
 	if err := workload(newStore(t, "/objects", disk), &p); err != nil {
 		t.Fatal(err)
 	}
-	disk.used()
+	_ = disk.used()
 	if len(p.sure) != 3 || !strings.HasPrefix(p.sure["u"], "x") {
 		t.Fatalf("the workload left %d objects", len(p.sure))
 	}
 	t.Logf("power cut %d times", cuts)
+}
+
+// TestPowerCutAfterAFailure has one operation after the other fail, and the power go when the next commit has succeeded: in the same process, or in
+// the one after it. What that one finds made need not be durable.
+func TestPowerCutAfterAFailure(t *testing.T) {
+	const seed, times = 20261122, 10
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	for _, restart := range []bool{false, true} {
+		for n := 0; ; n++ {
+			count := 0
+			disk := &powered{disk: vfs.NewMem(), made: map[string]bool{}}
+			disk.used = func() error {
+				if count++; count == n+1 {
+					return errInjected
+				}
+				return nil
+			}
+			s := newStore(t, "/data/objects", disk)
+			if err := write(s, "2026/11/one", "1"); err == nil {
+				t.Logf("%d operations failed one by one, restart %v", n, restart)
+				break
+			}
+			if restart {
+				s = newStore(t, "/data/objects", disk)
+			}
+			objecttest.Put(t, s, lake("2026/11/two"), []byte("2"))
+			for range times {
+				if got := objecttest.Get(t, newStore(t, "/data/objects", disk.cut(random)), lake("2026/11/two")); string(got) != "2" {
+					t.Fatalf("after fault %d, restart %v: %q", n, restart, got)
+				}
+			}
+		}
+	}
+}
+
+// TestPowerCutDuringAnotherCommit: a commit that has succeeded does not lean on a directory that another one made and has not made durable yet.
+func TestPowerCutDuringAnotherCommit(t *testing.T) {
+	const seed, times = 20261123, 10
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	for n := 0; ; n++ {
+		count, reached := 0, false
+		disk := &powered{disk: vfs.NewMem(), made: map[string]bool{}}
+		disk.used = func() error { return nil }
+		s := newStore(t, "/objects", disk)
+		objecttest.Put(t, s, lake("warm"), nil)
+		second := make(chan error, 1)
+		disk.used = func() error {
+			if count++; count != n+1 {
+				return nil
+			}
+			reached = true
+			disk.used = func() error { return nil }
+			go func() { second <- write(s, "new/two", "2") }()
+			// Where the first holds the lock the second cannot be through.
+			if s.tree.TryRLock() {
+				s.tree.RUnlock()
+				err := <-second
+				second <- nil
+				for range times {
+					if got := objecttest.Get(t, newStore(t, "/objects", disk.cut(random)), lake("new/two")); string(got) != "2" {
+						t.Errorf("before operation %d of the first commit: %q", n, got)
+					}
+				}
+				return err
+			}
+			return nil
+		}
+		if err := write(s, "new/one", "1"); err != nil {
+			t.Fatal(err)
+		}
+		if !reached {
+			t.Logf("another commit came before each of %d operations", n)
+			break
+		}
+		if err := <-second; err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -30,8 +30,12 @@ func (s *Store) StartUpload(ctx context.Context, name object.Name) (string, erro
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(s.root, ".uploads", id)
-	if err := s.makeDir(dir); err != nil {
+	uploads := filepath.Join(s.root, ".uploads")
+	dir := filepath.Join(uploads, id)
+	if err = s.makeDirs(s.root, uploads); err == nil {
+		err = s.mkdir(dir)
+	}
+	if err != nil {
 		return "", fmt.Errorf("start upload of %s: %w", name, err)
 	}
 	if err := s.stageInto(ctx, name, strings.NewReader(string(text)), func(string) string { return filepath.Join(dir, "object") }); err != nil {

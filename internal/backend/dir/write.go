@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"github.com/freshet/freshet/internal/object"
+	"github.com/freshet/freshet/internal/vfs"
 )
 
 // writeBuffer is how many bytes of an object being written are gathered before the file sees them.
@@ -42,7 +42,7 @@ func (s *Store) stage() (string, error) {
 	defer s.mu.Unlock()
 	dir := filepath.Join(s.root, ".staging")
 	if !s.staged {
-		if err := s.makeDir(dir); err != nil {
+		if err := s.makeDirs(s.root, dir); err != nil {
 			return "", err
 		}
 		stale, err := s.files.ReadDir(dir)
@@ -60,20 +60,43 @@ func (s *Store) stage() (string, error) {
 	return filepath.Join(dir, strconv.Itoa(s.next)), nil
 }
 
-// makeDir makes a directory with all above it, durably.
-func (s *Store) makeDir(path string) error {
-	info, err := s.files.Stat(path)
-	if err == nil && info.IsDir() {
-		return nil
-	}
-	if err != nil && !missing(err) {
-		return err
-	}
-	if parent := filepath.Dir(path); parent != path {
-		if err := s.makeDir(parent); err != nil {
+// makeDirs makes directories, each in the one before, durably.
+func (s *Store) makeDirs(paths ...string) error {
+	s.tree.Lock()
+	defer s.tree.Unlock()
+	for _, path := range paths {
+		if s.durable[path] {
+			continue
+		}
+		if err := s.makeDirLocked(path); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// maxDurable bounds the directories that are known to be durable: one that is not known is synced once more.
+const maxDurable = 10_000
+
+// makeDirLocked makes a directory, or finds it, and makes its name durable before anything is made in it: that it is there does not say that it will
+// be after a power cut, if whoever made it has failed since.
+func (s *Store) makeDirLocked(path string) error {
+	mkdir := s.mkdir
+	if path == s.root {
+		mkdir = func(path string) error { return vfs.MkdirAll(s.files, path) }
+	}
+	if err := mkdir(path); err != nil {
+		return err
+	}
+	if len(s.durable) >= maxDurable {
+		clear(s.durable)
+	}
+	s.durable[path] = true
+	return nil
+}
+
+// mkdir makes a directory, or finds it, in one that is durable, and makes its name durable.
+func (s *Store) mkdir(path string) error {
 	if err := s.files.Mkdir(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -152,69 +175,63 @@ func (w *writer) finish() (object.Info, error) {
 	if err != nil {
 		return object.Info{}, err
 	}
-	changed, err := s.place(w.path, w.name)
+	dir, err := s.place(w.path, w.name)
 	if err != nil {
 		return object.Info{}, errors.Join(err, s.files.Remove(w.path))
 	}
-	for _, dir := range slices.Backward(changed) {
-		// A directory that is gone took the object along: someone deleted it since.
-		if err := s.files.SyncDir(dir); err != nil && !missing(err) {
-			return object.Info{}, err
-		}
+	// A directory that is gone took the object along: someone deleted it since.
+	if err := s.files.SyncDir(dir); err != nil && !missing(err) {
+		return object.Info{}, err
 	}
 	return object.Info{Name: w.name, Size: w.size, Modified: now}, nil
 }
 
-// place moves a finished file to its object's path, and returns the directories in which names changed, from the root down.
-func (s *Store) place(from string, name object.Name) ([]string, error) {
+// place moves a finished file to its object's path, and returns its directory, in which the name is still to be made durable.
+func (s *Store) place(from string, name object.Name) (string, error) {
 	s.tree.Lock()
 	defer s.tree.Unlock()
-	path, changed := s.root, []string(nil)
+	dir := s.root
 	names := append([]string{name.Bucket}, components(name.Key)...)
 	for _, component := range names[:len(names)-1] {
-		parent := path
-		path = filepath.Join(parent, component)
-		made, err := s.enterLocked(path)
-		if err != nil {
-			return nil, err
-		}
-		if made {
-			changed = append(changed, parent)
+		dir = filepath.Join(dir, component)
+		if err := s.enterLocked(dir); err != nil {
+			return "", err
 		}
 	}
-	changed = append(changed, path)
-	path = filepath.Join(path, names[len(names)-1])
+	path := filepath.Join(dir, names[len(names)-1])
 	if err := s.checkSpellingLocked(path); err != nil {
-		return nil, err
+		return "", err
 	}
 	taken, err := s.files.Stat(path)
 	if err != nil && !missing(err) {
-		return nil, err
+		return "", err
 	}
 	// An object that once moved aside stays there, so that it never is in both places.
 	if _, e := s.files.Stat(path + beside); e == nil || err == nil && taken.IsDir() {
 		path += beside
 	}
-	return changed, s.files.Rename(from, path)
+	return dir, s.files.Rename(from, path)
 }
 
-// enterLocked makes path a directory if it is none, moving an object of that name aside.
-func (s *Store) enterLocked(path string) (made bool, err error) {
+// enterLocked makes path a durable directory if it is none, moving an object of that name aside.
+func (s *Store) enterLocked(path string) error {
 	if err := s.checkSpellingLocked(path); err != nil {
-		return false, err
+		return err
 	}
 	info, err := s.files.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
-		return false, nil
+		if s.durable[path] {
+			return nil
+		}
 	case err == nil:
 		if err := s.files.Rename(path, path+beside); err != nil {
-			return false, err
+			return err
 		}
 	case !missing(err):
-		return false, err
+		return err
 	}
-	return true, s.files.Mkdir(path)
+	return s.makeDirLocked(path)
 }
 
 func (s *Store) checkSpellingLocked(path string) error {
