@@ -20,7 +20,7 @@ var rooms = []struct {
 	{"internal/vfs", nil},
 	{"internal/protocol/kafka", nil},
 	{"internal/protocol/aws", []string{"internal/tlsca"}},
-	{"internal/tlsca", nil},
+	{"internal/tlsca", []string{"internal/vfs"}},
 	{"internal/service/", []string{"internal/protocol/aws", "internal/flow"}},
 	{"internal/flow", nil},
 	{"internal/lint", nil},

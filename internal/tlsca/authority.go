@@ -6,6 +6,7 @@ package tlsca
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -26,12 +27,14 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/vfs"
 )
 
 // Files of the authority inside its directory.
 const (
 	CertificateFile = "ca.pem"
 	KeyFile         = "ca-key.pem"
+	lockFile        = "lock" // held while the authority is made
 )
 
 // Lifetimes. A server certificate is replaced once less than a third of its life is left.
@@ -49,6 +52,7 @@ type Authority struct {
 	clock       clock.Clock
 	random      io.Reader
 	hosts       []string
+	files       vfs.FS
 
 	mu     sync.Mutex // guards server
 	server *tls.Certificate
@@ -60,10 +64,15 @@ func LocalHosts() []string { return []string{"localhost", "*.localhost", "127.0.
 // Open returns the authority kept in dir, making it if there is none. Its server certificates are for LocalHosts and for hosts, names or
 // IP addresses. random must be fit for keys.
 func Open(dir string, hosts []string, c clock.Clock, random io.Reader) (*Authority, error) {
-	a := &Authority{clock: c, random: random, hosts: append(LocalHosts(), hosts...)}
+	return open(dir, hosts, c, random, vfs.OS())
+}
+
+// open is Open with directories and locks of files.
+func open(dir string, hosts []string, c clock.Clock, random io.Reader, files vfs.FS) (*Authority, error) {
+	a := &Authority{clock: c, random: random, hosts: append(LocalHosts(), hosts...), files: files}
 	err := a.load(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = a.create(dir)
+		err = a.createOnce(dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority in %s: %w", dir, err)
@@ -181,6 +190,33 @@ func readPEM(path, kind string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
+// A process that finds the authority being made by another one looks again after each lockPause, lockTries times.
+const (
+	lockPause = 20 * time.Millisecond
+	lockTries = 500
+)
+
+// createOnce makes the authority unless another process, as `freshet ca` beside a starting node, has done so meanwhile.
+func (a *Authority) createOnce(dir string) error {
+	if err := vfs.MkdirAll(a.files, dir); err != nil {
+		return err
+	}
+	lock, err := a.files.Lock(filepath.Join(dir, lockFile))
+	for try := 1; errors.Is(err, vfs.ErrLocked) && try < lockTries; try++ {
+		if err := clock.Sleep(context.Background(), a.clock, lockPause); err != nil {
+			return err
+		}
+		lock, err = a.files.Lock(filepath.Join(dir, lockFile))
+	}
+	if err != nil {
+		return err
+	}
+	if err = a.load(dir); errors.Is(err, fs.ErrNotExist) {
+		err = a.create(dir)
+	}
+	return errors.Join(err, lock.Close())
+}
+
 func (a *Authority) create(dir string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), a.random)
 	if err != nil {
@@ -214,18 +250,15 @@ func (a *Authority) create(dir string) error {
 	if err != nil {
 		return fmt.Errorf("encode key: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	// The key first: a crash in between leaves a key without certificate, which the next start replaces.
-	if err := writeFile(filepath.Join(dir, KeyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})); err != nil {
+	if err := a.writeFile(filepath.Join(dir, KeyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, CertificateFile), a.PEM())
+	return a.writeFile(filepath.Join(dir, CertificateFile), a.PEM())
 }
 
-// writeFile replaces path in one step with a file that only its owner may read.
-func writeFile(path string, data []byte) error {
+// writeFile replaces path in one step, durably, with a file that only its owner may read.
+func (a *Authority) writeFile(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
 		return err
@@ -241,5 +274,8 @@ func writeFile(path string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return a.files.SyncDir(filepath.Dir(path))
 }

@@ -9,16 +9,18 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/vfs"
 )
 
 var start = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
-func open(t *testing.T, dir string, c clock.Clock) *Authority {
+func mustOpen(t *testing.T, dir string, c clock.Clock) *Authority {
 	t.Helper()
 	a, err := Open(dir, []string{"node.example", "192.0.2.7"}, c, rand.Reader)
 	if err != nil {
@@ -45,7 +47,7 @@ func present(t *testing.T, a *Authority, host string, now time.Time) *x509.Certi
 }
 
 func TestCertificatesAreForTheNodesNames(t *testing.T) {
-	a := open(t, filepath.Join(t.TempDir(), "tls"), clock.NewVirtual(start))
+	a := mustOpen(t, filepath.Join(t.TempDir(), "tls"), clock.NewVirtual(start))
 	for _, host := range []string{"localhost", "kinesis.localhost", "127.0.0.1", "::1", "node.example", "192.0.2.7"} {
 		present(t, a, host, start)
 	}
@@ -53,26 +55,76 @@ func TestCertificatesAreForTheNodesNames(t *testing.T) {
 
 func TestAnAuthorityIsMadeOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tls")
-	first := open(t, dir, clock.NewVirtual(start))
-	second := open(t, dir, clock.NewVirtual(start.Add(24*time.Hour)))
+	first := mustOpen(t, dir, clock.NewVirtual(start))
+	second := mustOpen(t, dir, clock.NewVirtual(start.Add(24*time.Hour)))
 	if !bytes.Equal(first.PEM(), second.PEM()) {
 		t.Error("another authority after a restart")
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 {
-		t.Fatalf("%v, %v", entries, err)
+	if names := namesIn(t, dir); !slices.Equal(names, []string{KeyFile, CertificateFile, lockFile}) {
+		t.Fatalf("%q", names)
 	}
-	for _, e := range entries {
-		info, err := e.Info()
+	for _, name := range []string{KeyFile, CertificateFile} {
+		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v", e.Name(), info.Mode(), err)
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
 		}
 	}
 }
 
+func namesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// TestAnAuthorityIsDurable: clients trust what was shown, so no power cut may take it away; and none leaves a certificate without its key.
+func TestAnAuthorityIsDurable(t *testing.T) {
+	root := t.TempDir()
+	var synced []string
+	files := vfs.Fault(vfs.OS(), func(c *vfs.Call) error {
+		if c.Op == vfs.OpSyncDir {
+			synced = append(synced, c.Name)
+			if c.Name == "tls" {
+				synced = append(synced, namesIn(t, filepath.Join(root, "data", "tls"))...)
+			}
+		}
+		return nil
+	})
+	if _, err := open(filepath.Join(root, "data", "tls"), nil, clock.NewVirtual(start), rand.Reader, files); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{filepath.Base(root), "data", "tls", KeyFile, lockFile, "tls", KeyFile, CertificateFile, lockFile}
+	if synced = synced[max(0, len(synced)-len(want)):]; !slices.Equal(synced, want) {
+		t.Errorf("directories synced, with what was in them: %q, want %q", synced, want)
+	}
+}
+
+// TestFirstOpeningsAtOnce: another process makes the authority after this one has found none.
+func TestFirstOpeningsAtOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tls")
+	var other *Authority
+	files := vfs.Fault(vfs.OS(), func(c *vfs.Call) error {
+		if other == nil {
+			other = mustOpen(t, dir, clock.NewVirtual(start))
+		}
+		return nil
+	})
+	a, err := open(dir, nil, clock.NewVirtual(start), rand.Reader, files)
+	if err != nil || !bytes.Equal(a.PEM(), other.PEM()) {
+		t.Fatalf("another authority, %v", err)
+	}
+	mustOpen(t, dir, clock.NewVirtual(start)) // key and certificate belong together
+}
+
 func TestServerCertificatesAreRenewedAsTheyAge(t *testing.T) {
 	virtual := clock.NewVirtual(start)
-	a := open(t, t.TempDir(), virtual)
+	a := mustOpen(t, t.TempDir(), virtual)
 	first := present(t, a, "localhost", start)
 	virtual.Advance(serverLife / 2)
 	if again := present(t, a, "localhost", virtual.Now()); !again.Equal(first) {
@@ -97,7 +149,7 @@ func TestBrokenFilesAreNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, virtual := t.TempDir(), clock.NewVirtual(start)
-			open(t, dir, virtual)
+			mustOpen(t, dir, virtual)
 			c.breakIt(t, dir)
 			if name == "expired" {
 				virtual.Advance(authorityLife + time.Hour)
@@ -127,7 +179,7 @@ func write(t *testing.T, dir, name, content string) {
 func replace(t *testing.T, dir, name string) {
 	t.Helper()
 	other := t.TempDir()
-	open(t, other, clock.NewVirtual(start))
+	mustOpen(t, other, clock.NewVirtual(start))
 	data, err := os.ReadFile(filepath.Join(other, name))
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +191,7 @@ func replace(t *testing.T, dir, name string) {
 func TestDamageIsFound(t *testing.T) {
 	dir := t.TempDir()
 	c := clock.NewVirtual(start)
-	whole := open(t, dir, c)
+	whole := mustOpen(t, dir, c)
 	key := whole.key.Public().(*ecdsa.PublicKey)
 	for _, name := range []string{CertificateFile, KeyFile} {
 		path := filepath.Join(dir, name)
