@@ -136,6 +136,7 @@ func (f *Flow) stopping() bool {
 // ctx's cause then. While another worker holds the lease it waits. It may be called once.
 func (f *Flow) Run(ctx context.Context) error {
 	defer f.setStage(Ended)
+	defer f.setWaiting(0, false)
 	defer f.closeSink()
 	for attempt := 0; ; attempt++ {
 		began := f.batches()

@@ -256,6 +256,54 @@ func TestOneBatchTakesAllShardsInOrder(t *testing.T) {
 	})
 }
 
+// deafLog fails to commit while it is deaf; if done is set, what it fails is done nevertheless.
+type deafLog struct {
+	stream.Log
+	deaf, done atomic.Bool
+}
+
+func (d *deafLog) Commit(ctx context.Context, owner string, cursors []stream.Cursor) error {
+	if d.deaf.Load() && !d.done.Load() {
+		return errors.New("log is away")
+	}
+	if err := d.Log.Commit(ctx, owner, cursors); err != nil || !d.deaf.Load() {
+		return err
+	}
+	return errors.New("log went away")
+}
+
+// TestLagOutlivesAFailedSession: while a flow fails and waits to try again, its lag is that of what it could not deliver.
+func TestLagOutlivesAFailedSession(t *testing.T) {
+	for _, done := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, 1)
+			l := &deafLog{Log: b.log}
+			l.deaf.Store(true)
+			b.log = l
+			f := b.flow(b.config(), &flowtest.Sink{})
+			end := start(t.Context(), f)
+			b.send(0, 1)
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			if s := b.status(f); s.Lag != 10*time.Minute || s.Stage != flow.Retrying {
+				t.Errorf("status %+v", s)
+			}
+			l.done.Store(done)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			l.deaf.Store(false)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if s := b.status(f); s.Lag != 0 || s.LagRecords != 0 {
+				t.Errorf("after delivery, status %+v", s)
+			}
+			if err := end(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestStartPositions(t *testing.T) {
 	for _, row := range []struct {
 		name  string

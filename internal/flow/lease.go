@@ -24,6 +24,7 @@ func (f *Flow) acquire(ctx context.Context) (*state.Lease, error) {
 		if !errors.Is(err, state.ErrHeld) {
 			return nil, fmt.Errorf("take lease: %w", err)
 		}
+		f.setWaiting(0, false) // what waits is the holder's to deliver, and to tell
 		t := f.deps.Clock.NewTimer(f.config.Lease / 3)
 		select {
 		case <-t.C():

@@ -44,7 +44,6 @@ func (f *Flow) session(ctx context.Context, epoch int64) error {
 	}}
 	s.watcher = f.deps.Log.Watch()
 	defer s.watcher.Close()
-	defer f.setWaiting(0, false)
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
@@ -150,6 +149,9 @@ func (s *session) loop(ctx context.Context) error {
 		}
 		if stopping {
 			return nil
+		}
+		if s.buffer.empty() {
+			s.setWaiting(0, false) // also what an earlier session had read: it was delivered after all, or is gone
 		}
 		if err := s.wait(ctx, age, discover); err != nil {
 			return err

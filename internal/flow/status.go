@@ -83,7 +83,8 @@ func (f *Flow) failed(err error) {
 	f.status.Stage, f.status.LastError = Retrying, err.Error()
 }
 
-// setWaiting records the timestamp, in milliseconds, of the oldest record that is read but not delivered.
+// setWaiting records the timestamp, in milliseconds, of the oldest record that is read but not delivered. It outlives a session that fails: then
+// above all somebody should see how late delivery is.
 func (f *Flow) setWaiting(oldest int64, any bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
