@@ -15,11 +15,13 @@ type framer struct {
 	lineStart int64  // of the line being read
 	line      []byte // the line being read, without an end yet
 	skipping  bool   // the line being read is too long: line has only its beginning
+	odd       bool   // what was read of it and is not in line has an odd number of quotes
 
 	held      []byte // lines of a record that may go on
 	heldStart int64
 	holding   bool
 	overflow  bool // the held record is too long
+	inQuotes  bool // the held record goes on because its quotes are odd, those that were left out included
 
 	emit    func(text []byte, end int64) // a record; text is valid during the call, end is the file offset after it, safe() that of its start
 	lines   func()                       // a complete line was read
@@ -28,11 +30,13 @@ type framer struct {
 
 // reset begins at offset at of a file.
 func (f *framer) reset(at int64) {
-	f.pos, f.lineStart, f.line, f.skipping = at, at, f.line[:0], false
+	f.pos, f.lineStart, f.line, f.skipping, f.odd = at, at, f.line[:0], false, false
 	f.drop()
 }
 
-func (f *framer) drop() { f.held, f.holding, f.overflow = f.held[:0], false, false }
+func (f *framer) drop() {
+	f.held, f.holding, f.overflow, f.inQuotes = f.held[:0], false, false, false
+}
 
 // safe returns the offset to begin at again so that nothing that was not emitted is missed.
 func (f *framer) safe() int64 {
@@ -65,6 +69,7 @@ func (f *framer) feed(p []byte) {
 // part adds to the line being read. Of one that is too long the beginning is kept, to tell whether a record starts with it.
 func (f *framer) part(p []byte) {
 	if room := f.max + 1 - len(f.line); len(p) > room { // one more for the carriage return
+		f.odd = f.odd != oddQuotes(p[room:])
 		f.skipping, p = true, p[:room]
 	}
 	f.line = append(f.line, p...)
@@ -73,13 +78,20 @@ func (f *framer) part(p []byte) {
 // endLine takes the line being read, which ends at f.pos.
 func (f *framer) endLine(line []byte) {
 	f.lines()
+	f.odd = f.odd != oddQuotes(line)
 	text, long := bytes.TrimSuffix(line, []byte{'\r'}), f.skipping
 	if long || len(text) > f.max {
 		text, long = line[:f.max], true // the same beginning wherever the reads were cut
 	}
 	f.whole(text, long)
-	f.line, f.skipping, f.lineStart = f.line[:0], false, f.pos
+	f.line, f.skipping, f.odd, f.lineStart = f.line[:0], false, false, f.pos
 }
+
+func oddQuotes(text []byte) bool { return bytes.Count(text, []byte{'"'})%2 != 0 }
+
+// strayQuote is how often a record within quotes may exceed its bound: from there on its first quote is taken for one that opens nothing, so that it
+// does not take the rest of the file along.
+const strayQuote = 8
 
 // whole takes a complete line. If it is too long, text is its beginning. It still belongs to its record: to pass over it would join the lines
 // around it to a record nobody wrote, and report it again whenever that record is read again.
@@ -87,7 +99,8 @@ func (f *framer) whole(text []byte, long bool) {
 	switch {
 	case f.quoted:
 		f.hold(text, long)
-		if bytes.Count(f.held, []byte{'"'})%2 == 0 || f.overflow {
+		f.inQuotes = f.inQuotes != f.odd
+		if !f.inQuotes || f.pos-f.heldStart > int64(strayQuote*f.max) {
 			f.release(f.pos)
 		}
 	case f.start != nil:

@@ -46,6 +46,9 @@ func TestFramerLeavesOutLongRecordsWhole(t *testing.T) {
 		{"first line of a record", started, "1 a\n2" + long + "\nb\n3 c\n", []string{"0: 1 a", "4: too long", "39: 3 c"}},
 		{"last line of a record without an end", started, "1 a\n2 b\n" + long, []string{"0: 1 a", "4: too long"}},
 		{"joined lines", started, "1 a\n" + fits + "\n2 c\n", []string{"0: too long", "35: 2 c"}},
+		{"lines within quotes", quoted, "a,\"b\n" + fits + "\n" + fits + "\"\nc,d\n", []string{"0: too long", "68: c,d"}},
+		{"quote in what is left out of a line", quoted, long + "\"b\nc\"\nd,e\n", []string{"0: too long", "37: d,e"}},
+		{"quote that opens nothing", quoted, "a\"b\n" + strings.Repeat("c,d\n", 61), []string{"0: too long", "244: c,d"}},
 		{"line that closes quotes", quoted, "a,\"b\n" + long + "\"\nc,d\n", []string{"0: too long", "38: c,d"}},
 	} {
 		for piece := 1; piece <= len(row.text); piece++ {
