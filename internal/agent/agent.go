@@ -233,6 +233,7 @@ func (a *Agent) follow(ctx context.Context, begin func(*lane)) {
 	var told Stats
 	for first := true; ; first = false {
 		for _, l := range a.discover(first) {
+			l.begin() // before the checkpoint is kept: that it was to begin at the end of a file must not be forgotten in a crash
 			begin(l)
 		}
 		if err := a.marks.save(a.Clock.Now()); err != nil {

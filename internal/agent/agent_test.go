@@ -342,6 +342,28 @@ func TestFromEnd(t *testing.T) {
 	})
 }
 
+// TestFromEndIsKeptAtOnce: a crash in the first second does not make the next start begin at the end that the file has then.
+func TestFromEndIsKeptAtOnce(t *testing.T) {
+	inBubble(t, func(c *Config) { c.FromEnd = true }, func(b *bench) {
+		b.write("app.log", "old\n")
+		b.start()
+		synctest.Wait()
+		kept, err := os.ReadFile(b.cfg.Checkpoint)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.write("app.log", "new\n")
+		b.expect("new")
+		b.halt()
+		if err = os.WriteFile(b.cfg.Checkpoint, kept, 0o600); err != nil { // as if the crash had been before the next save
+			b.t.Fatal(err)
+		}
+		b.start()
+		b.expect("new", "new")
+		b.halt()
+	})
+}
+
 func TestCheckpointMovesOnlyWithAcceptance(t *testing.T) {
 	inBubble(t, func(c *Config) { c.BatchRecords = 2 }, func(b *bench) {
 		b.write("app.log", "1\n2\n3\n4\n5\n")

@@ -51,6 +51,12 @@ func newLane(a *Agent, path string, fromEnd bool) *lane {
 	return &lane{agent: a, path: path, fromEnd: fromEnd, since: a.Clock.Now()}
 }
 
+// begin opens what is there. It comes before run, on the caller's goroutine.
+func (l *lane) begin() {
+	l.tails = l.leftovers()
+	l.watch()
+}
+
 // run follows the path until soft ends or nothing is there any more. Requests go on until hard ends.
 func (l *lane) run(soft, hard context.Context) error {
 	defer func() {
@@ -59,7 +65,6 @@ func (l *lane) run(soft, hard context.Context) error {
 		}
 	}()
 	l.sending = hard
-	l.tails = l.leftovers()
 	l.poll = l.agent.Clock.NewTicker(l.agent.cfg.Poll)
 	defer l.poll.Stop()
 	for {
