@@ -364,6 +364,36 @@ func TestFromEndIsKeptAtOnce(t *testing.T) {
 	})
 }
 
+// TestUnreadableFileIsReported: once, and again after it was readable. A closed file stands for one that cannot be read.
+func TestUnreadableFileIsReported(t *testing.T) {
+	b := newBench(t, nil)
+	b.write("app.log", "1\n")
+	var logged strings.Builder
+	a, err := New(b.cfg, Deps{Client: b.stream, Clock: clock.Real(), Random: rand.New(rand.NewPCG(1, 2)), Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLane(a, b.path("app.log"), false)
+	l.begin()
+	tail := l.tails[0]
+	readable := tail.file
+	unreadable, err := os.Open(b.path("app.log"))
+	if err = errors.Join(err, unreadable.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []*os.File{unreadable, unreadable, readable, unreadable} {
+		tail.file = file
+		if _, err := l.read(t.Context(), tail); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tail.file = readable
+	tail.close()
+	if n := strings.Count(logged.String(), "file not readable"); n != 2 {
+		t.Errorf("reported %d times, want 2:\n%s", n, logged.String())
+	}
+}
+
 func TestCheckpointMovesOnlyWithAcceptance(t *testing.T) {
 	inBubble(t, func(c *Config) { c.BatchRecords = 2 }, func(b *bench) {
 		b.write("app.log", "1\n2\n3\n4\n5\n")

@@ -225,6 +225,7 @@ func (l *lane) read(soft context.Context, t *tail) (more bool, err error) {
 			return false, l.err
 		}
 		n, err := t.file.ReadAt(buf[:], t.framer.pos)
+		t.report(err)
 		if n > 0 {
 			t.framer.feed(buf[:n])
 			t.grew = l.agent.Clock.Now()

@@ -23,6 +23,8 @@ type tail struct {
 
 	gone time.Time // when it was seen to be at its path no more; zero = it is there
 	grew time.Time // when bytes were last read, or it was opened
+
+	unreadable bool // the last read failed, and was reported
 }
 
 // errTwin says that a file begins as one that is followed: perhaps its copy, which is to go on where that one was left.
@@ -122,6 +124,15 @@ func (t *tail) refresh() (changed, cut bool, err error) {
 	changed = info.Size() != t.framer.pos
 	t.info, t.head = info, head
 	return changed, false, nil
+}
+
+// report says that the file cannot be read, once until it can be again.
+func (t *tail) report(err error) {
+	failed := err != nil && !errors.Is(err, io.EOF)
+	if failed && !t.unreadable {
+		t.lane.agent.Logger.Warn("file not readable, will be tried again", "path", t.lane.path, "offset", t.framer.pos, "error", err)
+	}
+	t.unreadable = failed
 }
 
 // emit makes a record of a line and adds it to the batch.
