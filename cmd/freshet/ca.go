@@ -11,14 +11,14 @@ import (
 
 // caCmd shows the certificate authority that signs for --aws-tls, and makes it the first time.
 type caCmd struct {
-	Data   string `name:"data" default:"${data}" help:"Data directory."`
-	Export bool   `name:"export" help:"Print the certificate itself, in PEM."`
-	JSON   bool   `name:"json" help:"Print JSON."`
+	dataFlags
+	Export bool `name:"export" help:"Print the certificate itself, in PEM."`
+	JSON   bool `name:"json" help:"Print JSON."`
 }
 
 // Run prints where the certificate is, or the certificate, and may run beside a node.
 func (c *caCmd) Run(t *terminal) error {
-	authority, err := app.Config{Data: c.Data}.OpenAuthority(app.Deps{})
+	authority, err := app.Config{Data: c.dir()}.OpenAuthority(app.Deps{})
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (c *caCmd) Run(t *terminal) error {
 		_, err = t.stdout.Write(authority.PEM())
 		return err
 	}
-	path, err := filepath.Abs(filepath.Join(app.AuthorityDir(c.Data), tlsca.CertificateFile))
+	path, err := filepath.Abs(filepath.Join(app.AuthorityDir(c.dir()), tlsca.CertificateFile))
 	if err != nil {
 		return err
 	}

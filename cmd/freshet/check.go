@@ -1,27 +1,41 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/freshet/freshet/internal/app"
 	"github.com/freshet/freshet/internal/engine"
 	"github.com/freshet/freshet/internal/vfs"
 )
 
+// dataFlags name a node's data directory, by whatever names it for the node too.
+type dataFlags struct {
+	Data string `name:"data" default:"${data}" help:"Data directory."`
+	File string `name:"config" placeholder:"FILE" help:"YAML file of a node's settings, for its data directory."`
+}
+
+// dir is where everything is.
+func (d *dataFlags) dir() string { return cmp.Or(d.Data, app.Defaults().Data) }
+
 // dataDir is the argument of the verbs that read a stopped node's log.
 type dataDir struct {
-	Dir string `arg:"" optional:"" default:"${data}" placeholder:"DIR" help:"Data directory of a node that is stopped."`
+	dataFlags
+	Dir string `arg:"" optional:"" placeholder:"DIR" help:"Data directory of a node that is stopped; goes before --data."`
 }
+
+func (d *dataDir) dir() string { return cmp.Or(d.Dir, d.dataFlags.dir()) }
 
 // logDir is where package engine keeps its files in a data directory.
 const logDir = "log"
 
 // existing returns an error if there is nothing to read, so that a mistyped name is not taken for an empty log.
 func (d *dataDir) existing() error {
-	if info, err := os.Stat(filepath.Join(d.Dir, logDir)); err != nil || !info.IsDir() {
-		return &usageError{fmt.Errorf("%s is no data directory: it has no %s in it", d.Dir, logDir)}
+	if info, err := os.Stat(filepath.Join(d.dir(), logDir)); err != nil || !info.IsDir() {
+		return &usageError{fmt.Errorf("%s is no data directory: it has no %s in it", d.dir(), logDir)}
 	}
 	return nil
 }
@@ -66,7 +80,7 @@ func (c *checkCmd) Run(t *terminal) error {
 	if err := c.existing(); err != nil {
 		return err
 	}
-	report, err := engine.Check(vfs.OS(), c.Dir)
+	report, err := engine.Check(vfs.OS(), c.dir())
 	if err != nil {
 		return err
 	}
@@ -84,7 +98,7 @@ func (c *checkCmd) Run(t *terminal) error {
 
 func (c *checkCmd) found(r *engine.Report) *checked {
 	found := &checked{
-		Dir: c.Dir, Sound: len(r.Damage) == 0, Files: r.Files, Groups: r.Groups, Batches: r.Batches, Changes: r.Changes, Bytes: r.Bytes,
+		Dir: c.dir(), Sound: len(r.Damage) == 0, Files: r.Files, Groups: r.Groups, Batches: r.Batches, Changes: r.Changes, Bytes: r.Bytes,
 		Checkpoints: r.Checkpoints, Streams: r.Streams, Shards: r.Shards, Documents: r.Documents, Cursors: r.Cursors, Damage: []flaw{},
 		Stray: append([]string{}, r.Stray...),
 	}

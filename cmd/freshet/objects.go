@@ -23,15 +23,15 @@ import (
 
 // objectsIn names the data directory whose objects a verb reads; the node may run or not.
 type objectsIn struct {
-	Data string `name:"data" default:"${data}" help:"Data directory."`
+	dataFlags
 }
 
 // open opens the objects of a data directory that exists: a mistyped name is not taken for one without objects.
 func (o *objectsIn) open() (object.Store, error) {
-	if info, err := os.Stat(o.Data); err != nil || !info.IsDir() {
-		return nil, &usageError{fmt.Errorf("%s is no data directory: give --data DIR", o.Data)}
+	if info, err := os.Stat(o.dir()); err != nil || !info.IsDir() {
+		return nil, &usageError{fmt.Errorf("%s is no data directory: give --data DIR", o.dir())}
 	}
-	return dir.New(dir.Config{Root: app.ObjectsDir(o.Data)})
+	return dir.New(dir.Config{Root: app.ObjectsDir(o.dir())})
 }
 
 // splitName splits BUCKET/KEY or s3://BUCKET/KEY.
