@@ -95,7 +95,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("demo log: %w", err)
 	}
 	d.logger = app.NewLogger(cfg.Node, log)
-	if d.kinesisLag, err = loadPositions(filepath.Join(d.dir, "positions.json")); err == nil {
+	if d.kinesisLag, err = loadPositions(filepath.Join(d.dir, "positions.json"), d.logger); err == nil {
 		err = d.run(ctx)
 	}
 	return errors.Join(err, log.Close())

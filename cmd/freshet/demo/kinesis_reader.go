@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,19 +30,36 @@ type positions struct {
 	behind map[string]int64  // milliseconds
 }
 
-func loadPositions(file string) (*positions, error) {
-	p := &positions{file: file, after: map[string]string{}, behind: map[string]int64{}}
+// loadPositions reads what an earlier run has kept. What cannot be understood it reports and leaves: reading from the beginning again shows more, and
+// loses nothing.
+func loadPositions(file string, logger *slog.Logger) (*positions, error) {
+	p := &positions{file: file, behind: map[string]int64{}}
 	value, err := os.ReadFile(file) //nolint:gosec // within the data directory
-	if errors.Is(err, fs.ErrNotExist) {
-		return p, nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("positions of the demo's Kinesis consumer: %w", err)
 	}
 	if err == nil {
-		err = json.Unmarshal(value, &p.after)
+		if p.after, err = readPositions(value); err != nil {
+			logger.Warn("positions of the Kinesis consumer are damaged, it reads from the beginning", "file", file, "error", err)
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("positions of the demo's Kinesis consumer: %w; remove %s to read from the beginning", err, file)
+	if p.after == nil {
+		p.after = map[string]string{}
 	}
 	return p, nil
+}
+
+func readPositions(value []byte) (map[string]string, error) {
+	var after map[string]string
+	if err := json.Unmarshal(value, &after); err != nil {
+		return nil, err
+	}
+	for shard, number := range after {
+		if number == "" || strings.Trim(number, "0123456789") != "" {
+			return nil, fmt.Errorf("%q of shard %q is no sequence number", number, shard)
+		}
+	}
+	return after, nil
 }
 
 // start returns where to go on in a shard.
@@ -81,7 +100,15 @@ func (p *positions) save() error {
 		return err
 	}
 	next := p.file + ".next"
-	if err = os.WriteFile(next, value, 0o600); err != nil {
+	f, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(value)
+	if err == nil {
+		err = f.Sync() // before the name: a power cut leaves the old positions or these
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(next, p.file)
