@@ -20,7 +20,7 @@ import (
 
 var start = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
-func mustOpen(t *testing.T, dir string, c clock.Clock) *Authority {
+func mustOpen(t testing.TB, dir string, c clock.Clock) *Authority {
 	t.Helper()
 	a, err := Open(dir, []string{"node.example", "192.0.2.7"}, c, rand.Reader)
 	if err != nil {
