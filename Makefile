@@ -4,8 +4,8 @@
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
 
-# The packages whose mistakes are races: the log, the protocols and what stands on them.
-CORE := ./internal/engine/... ./internal/stream/... ./internal/state/... ./internal/flow/... ./internal/protocol/... ./internal/service/...
+# The packages whose mistakes are races: whatever runs goroutines or is called by several.
+CORE := ./internal/... ./cmd/freshet/demo
 LINT := go tool -modfile=tools/lint/go.mod
 # Options of suites, as in: make crash CRASH='-kills 500', make bench-kafka BENCH='-runs 5 -records 2000000'
 CRASH ?= -kills 200
@@ -29,7 +29,7 @@ lint: ## gofumpt, go vet, staticcheck
 format: ## rewrite what gofumpt would write otherwise
 	git ls-files --cached --others --exclude-standard '*.go' | xargs $(LINT) gofumpt -w
 
-race: ## the core under the race detector
+race: ## everything but the real binary under the race detector
 	go run ./tools/gotest -short -race $(CORE)
 
 fuzz: ## every fuzz target for a while (FUZZTIME=10s)
