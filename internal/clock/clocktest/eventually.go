@@ -1,6 +1,7 @@
-// Package clocktest waits in tests that run on real time, for what another process or goroutine brings about. Eventually is all of it.
+// Package clocktest is the acceptance suite of clock.Clock, and waits in tests that run on real time, for what another process or goroutine brings
+// about: Clock is the one, Eventually the other.
 //
-// It is the last resort: a test that can move the clock itself uses clock.Virtual or testing/synctest, one that can be told uses a channel.
+// Eventually is the last resort: a test that can move the clock itself uses clock.Virtual or testing/synctest, one that can be told uses a channel.
 package clocktest
 
 import (
