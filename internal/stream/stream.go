@@ -95,7 +95,7 @@ const (
 
 // Config is what the log itself enforces for a stream. The zero value of each field means its default.
 type Config struct {
-	Retention      time.Duration // age after which batches may go; 0 = 7 days, < 0 = unlimited
+	Retention      time.Duration // age after which batches may go, since their latest timestamp but no longer than in the log; 0 = 7 days, < 0 = unlimited
 	RetentionBytes int64         // bytes a shard keeps; 0 or < 0 = unlimited
 	KeepAll        bool          // batches go neither by age nor by size, whatever Retention and RetentionBytes say
 	MaxBatchBytes  int32         // largest batch accepted, at most MostBatchBytes; 0 = DefaultMaxBatchBytes

@@ -200,7 +200,7 @@ func (l *Log) trimLocked(s *shard, start stream.Offset) {
 	l.movedLocked(s.address)
 }
 
-// Retain drops what has outlived its stream's retention by now, whole batches from the start on: those whose latest timestamp is older than
+// Retain drops what has outlived its stream's retention by now, whole batches from the start on: those whose latest timestamp, or appending if that was before, is older than
 // Config.Retention, and those without which the shard still has Config.RetentionBytes.
 func (l *Log) Retain() {
 	l.mu.Lock()
@@ -222,9 +222,9 @@ func (l *Log) retainLocked(c stream.Config, s *shard) {
 	}
 	start, bytes := s.start, s.bytes
 	for i, b := range s.batches {
-		newest := b.MaxTimestamp
-		if newest < 0 { // without a timestamp, a batch is as old as it is here
-			newest = b.taken.UnixMilli()
+		newest := b.taken.UnixMilli() // without a timestamp, or with one that lies ahead, a batch is as old as it is here
+		if b.MaxTimestamp >= 0 {
+			newest = min(newest, b.MaxTimestamp)
 		}
 		old := retention > 0 && newest < l.clock.Now().Add(-retention).UnixMilli()
 		if bytes -= int64(len(b.bytes)); !old && (c.RetentionBytes <= 0 || bytes < c.RetentionBytes) {

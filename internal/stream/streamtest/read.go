@@ -219,6 +219,17 @@ var timeCases = []testCase{
 		h.options.Retain(h, h.log)
 		h.equal("start", h.bounds(s.Shard(0)).Start, 1)
 	}},
+	{"records from the future are as old as they are in the log", func(h *harness) {
+		h.needRetain()
+		s := h.createWith(stream.Spec{Name: "s", Shards: 1, Config: stream.Config{Retention: time.Hour}})
+		h.put(s.Shard(0), plain(h.now().Add(300*24*time.Hour), "a"))
+		h.clock.Advance(time.Hour)
+		h.options.Retain(h, h.log)
+		h.equal("start", h.bounds(s.Shard(0)).Start, 0)
+		h.clock.Advance(time.Millisecond)
+		h.options.Retain(h, h.log)
+		h.equal("start", h.bounds(s.Shard(0)).Start, 1)
+	}},
 	{"retention defaults to a week", func(h *harness) {
 		h.needRetain()
 		s := h.create("s", 1)
