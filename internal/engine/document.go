@@ -17,9 +17,6 @@ type store Engine
 
 func (s *store) engine() *Engine { return (*Engine)(s) }
 
-// maxDocumentBytes bounds a document's value: state is small.
-const maxDocumentBytes = 8 * mib
-
 // prepareDocuments checks changes and copies their values. size is the room they need in a group.
 func prepareDocuments(changes []state.Change) (documents []*document, size int, err error) {
 	seen := map[state.Key]bool{}
@@ -27,8 +24,8 @@ func prepareDocuments(changes []state.Change) (documents []*document, size int, 
 		if err := c.Key.Check(); err != nil {
 			return nil, 0, err
 		}
-		if len(c.Value) > maxDocumentBytes {
-			return nil, 0, fmt.Errorf("%w: document %s/%s of %d bytes, at most %d", stream.ErrTooLarge, c.Key.Kind, c.Key.ID, len(c.Value), maxDocumentBytes)
+		if len(c.Value) > state.MaxValue {
+			return nil, 0, fmt.Errorf("%w: document %s/%s of %d bytes, at most %d", stream.ErrTooLarge, c.Key.Kind, c.Key.ID, len(c.Value), state.MaxValue)
 		}
 		if seen[c.Key] {
 			return nil, 0, fmt.Errorf("%w: document %s/%s is changed twice at once", state.ErrInvalid, c.Key.Kind, c.Key.ID)
@@ -92,8 +89,12 @@ func (s *store) Apply(ctx context.Context, changes ...state.Change) ([]int64, er
 
 // stateError says with the sentinels of package state what the log has said with its own.
 func stateError(err error) error {
-	if errors.Is(err, stream.ErrClosed) {
-		return state.ErrClosed
+	for _, e := range []struct{ of, is error }{
+		{stream.ErrClosed, state.ErrClosed}, {stream.ErrTooLarge, state.ErrTooLarge}, {stream.ErrFull, state.ErrFull}, {stream.ErrUnavailable, state.ErrUnavailable},
+	} {
+		if errors.Is(err, e.of) {
+			return fmt.Errorf("%w: %w", e.is, err)
+		}
 	}
 	return err
 }

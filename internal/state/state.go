@@ -14,15 +14,25 @@ import (
 
 // The errors a caller can decide by.
 var (
-	ErrInvalid  = errors.New("invalid document key")
-	ErrNotFound = errors.New("document not found")
-	ErrConflict = errors.New("document version conflict") // the document is not at the version the change expects
-	ErrHeld     = errors.New("lease held by another owner")
-	ErrLost     = errors.New("lease lost") // expired, released or taken over since
-	ErrClosed   = errors.New("state store closed")
+	ErrInvalid     = errors.New("invalid change of state")
+	ErrNotFound    = errors.New("document not found")
+	ErrConflict    = errors.New("document version conflict") // the document is not at the version the change expects
+	ErrTooLarge    = errors.New("document too large")
+	ErrHeld        = errors.New("lease held by another owner")
+	ErrLost        = errors.New("lease lost") // expired, released or taken over since
+	ErrFull        = errors.New("state store full")
+	ErrUnavailable = errors.New("state store unavailable") // whether the change was made is not known
+	ErrClosed      = errors.New("state store closed")
 )
 
-// Key names a document: a kind, [a-z0-9-]{1,64}, and an id of 1..512 bytes within it.
+// The bounds of what a store takes, in bytes.
+const (
+	MaxID    = 512     // of a document's id, and of a lease's name
+	MaxOwner = 1 << 10 // of the name of a lease's owner
+	MaxValue = 8 << 20 // of a document's value: state is small
+)
+
+// Key names a document: a kind, [a-z0-9-]{1,64}, and an id of 1..MaxID bytes within it.
 type Key struct {
 	Kind string
 	ID   string
@@ -33,8 +43,8 @@ func (k Key) Check() error {
 	if len(k.Kind) < 1 || len(k.Kind) > 64 || strings.IndexFunc(k.Kind, func(r rune) bool { return !strings.ContainsRune(kindCharacters, r) }) >= 0 {
 		return fmt.Errorf("%w: kind %q must have 1 to 64 of the characters %s", ErrInvalid, k.Kind, kindCharacters)
 	}
-	if len(k.ID) < 1 || len(k.ID) > 512 {
-		return fmt.Errorf("%w: id of %d bytes must have 1 to 512", ErrInvalid, len(k.ID))
+	if len(k.ID) < 1 || len(k.ID) > MaxID {
+		return fmt.Errorf("%w: id of %d bytes must have 1 to %d", ErrInvalid, len(k.ID), MaxID)
 	}
 	return nil
 }
@@ -66,7 +76,8 @@ type Change struct {
 // durable when they return. The acceptance suite of every implementation is in package statetest.
 type Store interface {
 	// Apply makes all changes or, if one finds another version than it expects, none: then ErrConflict. It returns the new versions,
-	// 0 for a deleted document. The store copies the values. ErrInvalid for a key that cannot be, ErrClosed.
+	// 0 for a deleted document. The store copies the values. ErrInvalid for a key that cannot be or is changed twice at once, ErrTooLarge for a
+	// value of more than MaxValue or more at once than the store can take, ErrFull, ErrUnavailable, ErrClosed; the last three go for leases too.
 	Apply(ctx context.Context, changes ...Change) ([]int64, error)
 	// Get returns a document. ErrNotFound.
 	Get(ctx context.Context, key Key) (Document, error)
@@ -76,7 +87,8 @@ type Store interface {
 	// receiver sees each id at least once after its last change, not every change. Bodies keep it with package watches.
 	Watch(ctx context.Context, kind string) <-chan string
 
-	// Acquire takes the lease of name for owner until ttl from now, or renews it if owner holds it. ErrHeld while another owner's is unexpired.
+	// Acquire takes the lease of name for owner until ttl from now, or renews it if owner holds it. ErrHeld while another owner's is unexpired,
+	// ErrInvalid for a name of not 1..MaxID bytes or an owner of not 1..MaxOwner.
 	// The epoch grows with each change of owner, and when an owner takes up again what it had lost: a worker hands it to what it writes, so
 	// that an older worker can be told apart.
 	Acquire(ctx context.Context, name, owner string, ttl time.Duration) (Lease, error)
@@ -92,4 +104,15 @@ type Lease struct {
 	Owner   string
 	Epoch   int64
 	Expires time.Time
+}
+
+// CheckLease returns ErrInvalid with a reason if there can be no lease of name for owner.
+func CheckLease(name, owner string) error {
+	if name == "" || len(name) > MaxID {
+		return fmt.Errorf("%w: lease name of %d bytes must have 1 to %d", ErrInvalid, len(name), MaxID)
+	}
+	if owner == "" || len(owner) > MaxOwner {
+		return fmt.Errorf("%w: lease owner of %d bytes must have 1 to %d", ErrInvalid, len(owner), MaxOwner)
+	}
+	return nil
 }

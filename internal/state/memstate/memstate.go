@@ -53,7 +53,7 @@ func (s *Store) Watch(ctx context.Context, kind string) <-chan string {
 	return s.watches.Watch(ctx, kind)
 }
 
-// Apply implements state.Store. Of two changes to one document the second sees the first.
+// Apply implements state.Store.
 func (s *Store) Apply(_ context.Context, changes ...state.Change) ([]int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,10 +66,13 @@ func (s *Store) Apply(_ context.Context, changes ...state.Change) ([]int64, erro
 		if err := c.Key.Check(); err != nil {
 			return nil, err
 		}
-		d, ok := staged[c.Key]
-		if !ok {
-			d = s.documents[c.Key]
+		if _, twice := staged[c.Key]; twice {
+			return nil, fmt.Errorf("%w: %s %q is changed twice at once", state.ErrInvalid, c.Key.Kind, c.Key.ID)
 		}
+		if len(c.Value) > state.MaxValue {
+			return nil, fmt.Errorf("%w: %s %q of %d bytes, at most %d", state.ErrTooLarge, c.Key.Kind, c.Key.ID, len(c.Value), state.MaxValue)
+		}
+		d := s.documents[c.Key]
 		if c.If != state.Any && c.If != d.Version {
 			return nil, fmt.Errorf("%s %q: %w: expected version %d, it has %d", c.Key.Kind, c.Key.ID, state.ErrConflict, c.If, d.Version)
 		}
@@ -131,6 +134,9 @@ func (s *Store) List(_ context.Context, kind, prefix string) ([]state.Document, 
 
 // Acquire implements state.Store.
 func (s *Store) Acquire(_ context.Context, name, owner string, ttl time.Duration) (state.Lease, error) {
+	if err := state.CheckLease(name, owner); err != nil {
+		return state.Lease{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

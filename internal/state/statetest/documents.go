@@ -85,6 +85,23 @@ var documentCases = []testCase{
 		h.must(err)
 		h.equal("value", string(d.Value), "v")
 	}},
+	{"a document is not changed twice at once", func(h *harness) {
+		for _, changes := range [][]state.Change{
+			{put("a", "one", state.Any), put("b", "one", state.Any), put("a", "two", state.Any)},
+			{put("a", "one", state.Absent), remove("a", 1)},
+		} {
+			_, err := h.store.Apply(h.Context(), changes...)
+			h.is(err, state.ErrInvalid)
+		}
+		h.holds("k", "")
+	}},
+	{"a value may be large and not larger", func(h *harness) {
+		large := strings.Repeat("x", 1<<20)
+		h.apply(put("a", large, state.Any))
+		_, err := h.store.Apply(h.Context(), put("b", "", state.Any), put("a", strings.Repeat("x", state.MaxValue+1), state.Any))
+		h.is(err, state.ErrTooLarge)
+		h.holds("k", "", "a@1="+large)
+	}},
 	{"of concurrent changes at one version one wins", func(h *harness) {
 		h.apply(put("a", "0", state.Any))
 		var won atomic.Int64

@@ -1,6 +1,7 @@
 package statetest
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +66,14 @@ var leaseCases = []testCase{
 		h.is(err, state.ErrLost)
 		h.must(h.store.Release(h.Context(), never))
 		h.acquire("l", "you")
+	}},
+	{"names outside the rules have no lease", func(h *harness) {
+		long := strings.Repeat("n", state.MaxOwner+1)
+		for _, names := range [][2]string{{"", "me"}, {long[:state.MaxID+1], "me"}, {"l", ""}, {"l", long}} {
+			_, err := h.store.Acquire(h.Context(), names[0], names[1], time.Hour)
+			h.is(err, state.ErrInvalid)
+		}
+		h.acquire(long[:state.MaxID], long[:state.MaxOwner])
 	}},
 	{"of concurrent owners one gets the lease", func(h *harness) {
 		var won atomic.Int64
