@@ -50,7 +50,10 @@ func (s *source) read(ctx context.Context, shard stream.Shard, from, before stre
 			return next, false, err
 		}
 	}
-	return next, next >= before || len(chunk.Batches) == 0, nil
+	if len(chunk.Batches) == 0 {
+		return max(next, before), true, nil // what is left has no records: offsets may have gaps
+	}
+	return next, next >= before, nil
 }
 
 // skip answers a read outside the shard's bounds: retention has taken the records, or, after an unclean stop, the log lost its end.

@@ -85,6 +85,7 @@ func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err 
 		case err != nil:
 			return 0, err
 		case len(chunk.Batches) == 0:
+			p.next = max(p.next, end) // what is left has no records: offsets may have gaps
 			return 0, nil
 		}
 		before := p.next

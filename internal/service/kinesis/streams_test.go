@@ -346,7 +346,15 @@ func TestListShardsTokens(t *testing.T) {
 
 // A reader of a closed shard is told of its children at the end, and not before; a writer goes to the open ones.
 func TestClosedShard(t *testing.T) {
-	r := newRig(t)
+	for _, gap := range []int64{0, 3} {
+		c := clock.NewVirtual(rigStart)
+		log := memlog.New(c, seeded())
+		log.LeaveGaps(gap)
+		testClosedShard(t, newRigOn(t, c, log, memstate.New(c), Config{}))
+	}
+}
+
+func testClosedShard(t *testing.T, r *rig) {
 	r.create("s", 2)
 	must(r, r.putRecord, &api.PutRecordInput{StreamName: new("s"), PartitionKey: new("k"), ExplicitHashKey: new("0"), Data: []byte("1")})
 	must(r, r.putRecord, &api.PutRecordInput{StreamName: new("s"), PartitionKey: new("k"), ExplicitHashKey: new("0"), Data: []byte("2")})

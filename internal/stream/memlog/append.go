@@ -91,6 +91,6 @@ func (l *Log) storeLocked(e *entry, s *shard, b []byte, now time.Time) {
 	s.producers.Record(&h, now.UnixMilli())
 	s.batches = append(s.batches, stored{Header: h, bytes: b, taken: now})
 	s.bytes += int64(len(b))
-	s.end = stream.Offset(h.LastOffset() + 1)
+	s.end = stream.Offset(h.LastOffset() + 1 + l.gap)
 	l.movedLocked(s.address)
 }

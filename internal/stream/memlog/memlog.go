@@ -33,6 +33,7 @@ type Log struct {
 	cursors  map[string]map[stream.Shard]stream.Cursor // by owner
 	watchers map[*watcher]struct{}
 	producer int64 // the next producer id
+	gap      int64 // offsets left out after each batch
 }
 
 // entry is one stream with its shards.
@@ -51,6 +52,14 @@ func New(c clock.Clock, random io.Reader) *Log {
 		cursors:  map[string]map[stream.Shard]stream.Cursor{},
 		watchers: map[*watcher]struct{}{},
 	}
+}
+
+// LeaveGaps leaves out so many offsets after each batch from now on, as the control batches of transactions do in an Apache Kafka cluster: who reads
+// a log, not this one alone, passes over them.
+func (l *Log) LeaveGaps(offsets int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gap = offsets
 }
 
 // Close makes every later call fail with stream.ErrClosed. The records stay for nobody.

@@ -52,3 +52,32 @@ func TestReleasedChunkIsOverwritten(t *testing.T) {
 		t.Fatal("a released batch still reads as if nothing had happened")
 	}
 }
+
+// TestGapsBelongToNoBatch: between two batches and after the last, offsets can be read from, trimmed to and sought, and hold nothing.
+func TestGapsBelongToNoBatch(t *testing.T) {
+	l := memlog.New(clock.NewVirtual(time.UnixMilli(0)), nil)
+	l.LeaveGaps(3)
+	s, err := l.Create(t.Context(), stream.Spec{Name: "s", Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, base := range []stream.Offset{0, 5} {
+		r, err := l.Append(t.Context(), []stream.Append{{Shard: s.Shard(0), Batch: streamtest.Batch(time.UnixMilli(int64(i)), "a", "b")}}).Wait(t.Context())
+		if err != nil || r[0].Err != nil || r[0].Base != base {
+			t.Fatalf("append %d: %+v, %v", i, r, err)
+		}
+	}
+	for from, batches := range []int{2, 2, 1, 1, 1, 1, 1, 0, 0, 0, 0} {
+		c, err := l.Read(t.Context(), s.Shard(0), stream.Offset(from), 1<<20)
+		if err != nil || len(c.Batches) != batches || c.Bounds.End != 10 {
+			t.Errorf("from %d: %d batches, the end is %d, %v", from, len(c.Batches), c.Bounds.End, err)
+		}
+		c.Release()
+	}
+	if at, _, ok, err := l.OffsetAt(t.Context(), s.Shard(0), time.UnixMilli(1)); at != 5 || !ok || err != nil {
+		t.Errorf("offset for a time: %d, %v, %v", at, ok, err)
+	}
+	if start, err := l.Trim(t.Context(), s.Shard(0), 3); start != 3 || err != nil {
+		t.Errorf("trim into a gap: %d, %v", start, err)
+	}
+}

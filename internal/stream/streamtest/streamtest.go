@@ -1,7 +1,8 @@
 // Package streamtest is the acceptance suite of stream.Log: every sentence of the contract's comments as a case, and a random run against a
 // naive model. Log runs it; Options says what more an implementation lets the suite do.
 //
-// It refuses to test what one implementation promises beyond the contract.
+// It refuses to test what one implementation promises beyond the contract, but for one thing: it knows the offset of each record, so it takes logs
+// without gaps between batches only. Who reads logs is tested with gaps, by memlog's LeaveGaps.
 package streamtest
 
 import (
