@@ -50,13 +50,6 @@ func (e *StorageError) Error() string {
 // Unwrap returns what failed.
 func (e *StorageError) Unwrap() error { return e.Err }
 
-// The phases of a node.
-const (
-	phaseStarting = iota
-	phaseServing
-	phaseDraining
-)
-
 // Node is a running node: its addresses are open, its log is recovered. Run serves.
 type Node struct {
 	config Config
@@ -73,8 +66,8 @@ type Node struct {
 	metrics   *metrics
 	observer  *observer
 
-	phase   atomic.Int32
-	failure atomic.Pointer[error]
+	draining atomic.Bool // no more requests are wanted
+	failure  atomic.Pointer[error]
 }
 
 // Start checks the configuration, opens the addresses and the log, and returns a node that waits for Run; clients that connect before that wait
@@ -176,7 +169,7 @@ func (n *Node) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(work) // ends softly
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
-		n.phase.Store(phaseDraining)
+		n.draining.Store(true)
 		n.logger.Info("stopping")
 		stop()
 	})()
@@ -186,9 +179,7 @@ func (n *Node) Run(ctx context.Context) error {
 		defer close(watched)
 		n.watchEngine(work, fail)
 	}()
-	n.phase.CompareAndSwap(phaseStarting, phaseServing)
 	err := n.serve(serving, work)
-	n.phase.Store(phaseDraining)
 	fail(nil)
 	<-watched
 	closed := n.engine.Close()

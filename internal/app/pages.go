@@ -47,10 +47,7 @@ func localOnly(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-var (
-	errStarting = errors.New("starting")
-	errDraining = errors.New("stopping")
-)
+var errDraining = errors.New("stopping")
 
 // health says whether the process should go on: it fails once the log has.
 func (n *Node) health() error {
@@ -60,16 +57,13 @@ func (n *Node) health() error {
 	return nil
 }
 
-// readiness says whether requests are served.
+// readiness says whether requests are served. Nobody asks a node that starts: connections wait until it serves.
 func (n *Node) readiness() error {
 	if err := n.health(); err != nil {
 		return err
 	}
-	switch n.phase.Load() {
-	case phaseServing:
-		return nil
-	case phaseDraining:
+	if n.draining.Load() {
 		return errDraining
 	}
-	return errStarting
+	return nil
 }
