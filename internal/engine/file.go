@@ -37,14 +37,15 @@ type logFile struct {
 	finished bool    // the footer is written
 	damaged  bool    // writing it anew has met damage: it is left as it is
 
-	grow      sync.Mutex
-	allocated int64 // guarded by grow: size of the file
-	claimed   int64 // guarded by grow: the end of the last group that was or is being written
-	zeroed    int64 // guarded by grow: up to here the file was written to, by groups or zeros
-	small     bool  // guarded by grow: the last group was a small one
-	sealed    bool  // guarded by grow: the footer is being written, space ahead has no use any more
-	zeroing   int64 // guarded by grow: zeros are being written from zeroed up to here; 0 = not now
-	zeroDone  sync.Cond
+	allocated atomic.Int64 // size of the file; only who holds grow changes it
+
+	grow     sync.Mutex
+	claimed  int64 // guarded by grow: the end of the last group that was or is being written
+	zeroed   int64 // guarded by grow: up to here the file was written to, by groups or zeros
+	small    bool  // guarded by grow: the last group was a small one
+	sealed   bool  // guarded by grow: the footer is being written, space ahead has no use any more
+	zeroing  int64 // guarded by grow: zeros are being written from zeroed up to here; 0 = not now
+	zeroDone sync.Cond
 
 	fetch       sync.Mutex
 	fetchedFrom int64 // guarded by fetch: the system was asked to read from here
@@ -105,8 +106,8 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 	lf.end.Store(format.FirstGroup)
 	header := make([]byte, format.FirstGroup) // whole pages, so that no direct write meets a dirty one in the cache
 	copy(header, lf.FileHeader.Append(nil))
-	lf.allocated = max(size, format.FirstGroup)
-	lf.zeroed = (lf.allocated + format.Align - 1) / format.Align * format.Align
+	lf.allocated.Store(max(size, format.FirstGroup))
+	lf.zeroed = (lf.allocated.Load() + format.Align - 1) / format.Align * format.Align
 	if _, err := f.WriteAt(header, 0); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -209,7 +210,7 @@ func (f *logFile) prefetch(from, to int64) {
 func (f *logFile) reserve(to, step int64) error {
 	f.grow.Lock()
 	defer f.grow.Unlock()
-	if to <= f.allocated || f.sealed {
+	if to <= f.allocated.Load() || f.sealed {
 		return nil
 	}
 	size := (to + step - 1) / step * step
@@ -221,6 +222,6 @@ func (f *logFile) reserve(to, step int64) error {
 	if err != nil {
 		return fmt.Errorf("extend %s to %d bytes: %w", f.name, size, err)
 	}
-	f.allocated = size
+	f.allocated.Store(size)
 	return nil
 }

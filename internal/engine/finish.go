@@ -148,7 +148,8 @@ func (f *logFile) complete(footer []byte, t *format.Trailer) error {
 	if err := f.writeDurably(footer[extents:], t.Directory); err != nil {
 		return err
 	}
-	f.allocated, f.zeroed = size, size
+	f.allocated.Store(size)
+	f.zeroed = size
 	return nil
 }
 

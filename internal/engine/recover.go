@@ -223,8 +223,8 @@ func (e *Engine) openFile(named format.FileHeader) (*logFile, error) {
 		}
 	}
 	if err == nil {
-		f.allocated, err = f.file.Size()
-		f.zeroed = f.allocated
+		f.zeroed, err = f.file.Size()
+		f.allocated.Store(f.zeroed)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.release())
@@ -487,7 +487,8 @@ func (e *Engine) settle(from format.CheckpointHeader) error {
 		if err := p.file.file.Truncate(p.at); err != nil {
 			return err
 		}
-		p.file.allocated, p.file.zeroed = p.at, p.at
+		p.file.allocated.Store(p.at)
+		p.file.zeroed = p.at
 	}
 	replayed := 0
 	for i, f := range e.files {

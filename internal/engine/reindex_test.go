@@ -65,7 +65,7 @@ func indexedFiles(t *testing.T, disk *vfs.Mem, c Config) (files []indexedFile) {
 		if f.Last < from.File {
 			trailer, spans, err := readFooter(f)
 			must(t, err)
-			files = append(files, indexedFile{f.FileHeader, trailer, spans, e.logPath(f.name), f.allocated})
+			files = append(files, indexedFile{f.FileHeader, trailer, spans, e.logPath(f.name), f.allocated.Load()})
 			if f.Generation > 0 {
 				anew++
 			}

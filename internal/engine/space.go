@@ -34,14 +34,15 @@ func (f *logFile) claim(at, size int64, c *Config) (low bool) {
 		f.zeroDone.Wait()
 	}
 	f.zeroed = max(f.zeroed, f.claimed)
-	return f.allocated-f.claimed < c.AllocateBytes/2 && f.allocated < c.FileBytes || f.small && f.zeroed-f.claimed < c.ZeroBytes/2
+	allocated := f.allocated.Load()
+	return allocated-f.claimed < c.AllocateBytes/2 && allocated < c.FileBytes || f.small && f.zeroed-f.claimed < c.ZeroBytes/2
 }
 
 // zero writes the next zeros, at most ahead bytes before the writer, and reports whether more of them are wanted. Only provide may call it.
 func (f *logFile) zero(ahead int64) (more bool, err error) {
 	f.grow.Lock()
 	defer f.grow.Unlock()
-	to := min(f.zeroed+zeroChunk, f.claimed+ahead, f.allocated) / format.Align * format.Align
+	to := min(f.zeroed+zeroChunk, f.claimed+ahead, f.allocated.Load()) / format.Align * format.Align
 	if !f.small || f.sealed || f.claimed == 0 || to <= f.zeroed {
 		return false, nil
 	}

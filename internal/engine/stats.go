@@ -56,9 +56,7 @@ func (e *Engine) Stats(shards bool) Stats {
 	defer e.view.RUnlock()
 	s.Files = len(e.files)
 	for _, f := range e.files {
-		f.grow.Lock()
-		s.FileBytes += f.allocated
-		f.grow.Unlock()
+		s.FileBytes += f.allocated.Load()
 		s.LiveBytes += f.live
 	}
 	if shards {
