@@ -30,7 +30,7 @@ func (e *Engine) Append(ctx context.Context, entries []stream.Append) *stream.Ti
 		t.Finish()
 		return t
 	}
-	if err := e.enter(ctx, need, false); err != nil {
+	if err := e.enter(ctx, need, len(entries), false); err != nil {
 		refuse(arrivals, err)
 		t.Finish()
 		return t
@@ -67,7 +67,7 @@ func (e *Engine) Transact(ctx context.Context, entries []stream.Append, changes 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := e.enter(ctx, need+size, false); err != nil {
+	if err := e.enter(ctx, need+size, len(entries), false); err != nil {
 		return nil, nil, err
 	}
 	now := e.nowLocked()
@@ -165,20 +165,29 @@ func refuse(arrivals []arrival, err error) {
 	}
 }
 
-// enter takes e.mu with an open group that has room for need bytes, or returns an error without it. Only urgent callers get in when the disk
-// is full: they are small, and what they do frees space.
-func (e *Engine) enter(ctx context.Context, need int, urgent bool) error {
+// enter takes e.mu with an open group that has room for need bytes and so many batches, and a place on the disk, or returns an error without it.
+// Only urgent callers get in when the disk is full: they are small, and what they do frees space.
+func (e *Engine) enter(ctx context.Context, need, batches int, urgent bool) error {
 	if int64(need) > e.cfg.MaxUnitBytes {
 		return fmt.Errorf("%w: %d bytes in one call, the log takes %d", stream.ErrTooLarge, need, e.cfg.MaxUnitBytes)
 	}
 	e.mu.Lock()
 	for {
-		if err := e.refusalLocked(urgent); err != nil {
+		err := e.refusalLocked(urgent)
+		if err == nil && e.fitLocked(need) {
+			l, lacks := e.lackLocked(need, batches, urgent)
+			if !lacks {
+				return nil
+			}
+			if l.file != nil {
+				if err = e.supplyLocked(l); err == nil {
+					continue
+				}
+			}
+		}
+		if err != nil {
 			e.mu.Unlock()
 			return err
-		}
-		if e.fitLocked(need) {
-			return nil
 		}
 		room := e.room
 		e.mu.Unlock()

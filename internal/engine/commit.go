@@ -79,25 +79,41 @@ func (e *Engine) take() *group {
 	}
 }
 
+// openRoomLocked has those who wait for room in the open group look again.
+func (e *Engine) openRoomLocked() {
+	close(e.room)
+	e.room = make(chan struct{})
+}
+
 func (e *Engine) swapLocked() {
 	g, next := e.open, e.spare
 	end := g.from
 	if g.payload > 0 {
 		end += g.size()
-		full := e.log.at+int64(g.size())+e.cfg.GroupBytes/2 > e.cfg.FileBytes || e.log.file.extents+len(g.batches) >= e.cfg.MaxExtents
-		if g.ends = full && e.log.at > format.FirstGroup || int64(g.size()) >= e.cfg.FileBytes; g.ends {
-			g.producers = e.producerStatesLocked()
-		}
+		e.moveOnLocked(g)
 	}
 	g.block.acquire()
 	next.reset(g.block, end)
 	e.open, e.writing, e.spare = next, g, nil
-	close(e.room)
-	e.room = make(chan struct{})
+	e.openRoomLocked()
 }
 
-// write brings the group to the disk. A full disk holds it up, not down: its offsets are given out, so it waits until there is space while
-// others are refused.
+// moveOnLocked notes that the place behind g is the next group's. The file ends with g if it is full; while there is no next one, or a full disk
+// keeps others from being finished, it goes on to be used, for what frees space.
+func (e *Engine) moveOnLocked(g *group) {
+	p := &e.place
+	size := int64(g.size())
+	if g.ends = e.spareSize.Load() > 0 && !e.finishingFull() && p.ends(size, len(g.batches), &e.cfg); g.ends {
+		g.producers = e.producerStatesLocked()
+		*p = place{at: format.FirstGroup}
+		return
+	}
+	p.at += size
+	p.batches += len(g.batches)
+}
+
+// write brings the group to the disk. There is space for it. Should a disk say that there is not, that holds the group up, not down: its offsets are
+// given out, so it waits while others are refused.
 func (e *Engine) write(g *group) error {
 	if g.payload == 0 {
 		return nil
@@ -125,14 +141,11 @@ func (e *Engine) write(g *group) error {
 }
 
 func (e *Engine) writeAt(f *logFile, b []byte, at int64) error {
-	if err := f.reserve(at+int64(len(b)), e.cfg.AllocateBytes); err != nil {
+	if err := f.reserve(at+int64(len(b)), &e.cfg); err != nil {
 		return err
 	}
 	if f.claim(at, int64(len(b)), &e.cfg) {
-		select {
-		case e.hungry <- struct{}{}:
-		default:
-		}
+		e.starve()
 	}
 	_, err := f.direct.WriteAt(b, at)
 	return err
@@ -200,8 +213,7 @@ func (e *Engine) fail(err error) {
 	}
 	g := e.open
 	e.open = &group{block: g.block}
-	close(e.room)
-	e.room = make(chan struct{})
+	e.openRoomLocked()
 	e.mu.Unlock()
 	g.finish(fmt.Errorf("%w: %w", stream.ErrUnavailable, err))
 	e.wake()

@@ -34,7 +34,8 @@ type Config struct {
 	GroupBytes int64
 	// MaxUnitBytes bounds one call of Append or Transact.
 	MaxUnitBytes int64
-	// AllocateBytes is how much disk space is reserved at a time, ahead of the writer; ZeroBytes how much of it is written with zeros while
+	// AllocateBytes is how much disk space is reserved at a time, ahead of the writer; a quarter more is left to what frees space when the disk is
+	// full, and as much is kept for the next file. ZeroBytes is how much of it is written with zeros while
 	// the writer is slow, because overwriting is twice as fast to sync as extending. ZeroBytes < 0 = never.
 	AllocateBytes int64
 	ZeroBytes     int64

@@ -390,14 +390,14 @@ func (w *workload) verify(c cut) {
 	}
 }
 
-type place struct {
+type spot struct {
 	shard  stream.Shard
 	offset stream.Offset
 }
 
 // verifyStreams reads every shard and returns where it found each record.
-func (w *workload) verifyStreams(e *Engine, c cut) map[uint64]place {
-	found := map[uint64]place{}
+func (w *workload) verifyStreams(e *Engine, c cut) map[uint64]spot {
+	found := map[uint64]spot{}
 	for i, s := range w.streams {
 		_, err := e.StreamByID(context.Background(), s.ID)
 		last := i == len(w.streams)-1
@@ -429,7 +429,7 @@ func (w *workload) anyUnit(s *stream.Stream, c cut) bool {
 	return false
 }
 
-func (w *workload) readShard(e *Engine, c cut, shard stream.Shard, found map[uint64]place) {
+func (w *workload) readShard(e *Engine, c cut, shard stream.Shard, found map[uint64]spot) {
 	b, err := e.Bounds(context.Background(), shard)
 	if err != nil {
 		w.t.Errorf("bounds: %v", err)
@@ -453,7 +453,7 @@ func (w *workload) readShard(e *Engine, c cut, shard stream.Shard, found map[uin
 		if p, twice := found[id]; twice {
 			w.t.Errorf("record %d is at %v and at %v %d", id, p, shard, r.offset)
 		}
-		found[id] = place{shard, r.offset}
+		found[id] = spot{shard, r.offset}
 		lastID, expect = id, r.offset+1
 	}
 	if expect != b.End {
@@ -499,7 +499,7 @@ func readAll(t *testing.T, e *Engine, shard stream.Shard) []record {
 }
 
 // verifyUnits checks that acknowledged units are where they were, and all others there wholly or not at all.
-func (w *workload) verifyUnits(e *Engine, c cut, found map[uint64]place) {
+func (w *workload) verifyUnits(e *Engine, c cut, found map[uint64]spot) {
 	sentIDs := map[uint64]bool{}
 	for _, u := range w.units {
 		if u.asked >= c.at {
@@ -553,7 +553,7 @@ func (w *workload) verifyState(e *Engine, c cut) {
 }
 
 // goOn sends what is not there again, as its producer would, then restarts cleanly and reads everything once more.
-func (w *workload) goOn(e *Engine, c cut, found map[uint64]place) {
+func (w *workload) goOn(e *Engine, c cut, found map[uint64]spot) {
 	ctx := context.Background()
 	if _, err := e.StreamByID(ctx, w.streams[0].ID); err != nil {
 		return

@@ -1,7 +1,7 @@
 // Package engine is the embedded log: stream.Log and state.Store in one directory, on one disk.
 //
 // Everything that happens goes as a frame into one sequence of log files, and those files are the storage: nothing is written a second
-// time to be read. What many callers append is written and synced as one group (group.go, commit.go), published to readers once it is
+// time to be read. Nothing is taken that has no place on the disk (place.go, spare.go). What many callers append is written and synced as one group (group.go, commit.go), published to readers once it is
 // durable (shard.go), and stays in memory for readers at the end under one budget (block.go; older batches: read.go, ahead.go). A full file gets an index at its end and
 // a checkpoint of everything else beside it (finish.go, checkpoint.go), so that opening reads at most the last files (recover.go). Files
 // whose bytes are mostly dead are written anew (rewrite.go). The bytes are drawn in package format.
@@ -10,7 +10,7 @@
 //
 // Four goroutines: commit writes groups, finishFiles completes full files, provide keeps space ahead of the writer, maintain applies retention
 // and gives space back. Two locks, taken in this order: Engine.mu guards what writers see, Engine.view what readers see, which is never more
-// than what is durable. The small locks of a file, of the caches and of watchers come after both.
+// than what is durable. The small locks of a file, of the caches and of watchers come after both, that of the spare file before.
 //
 // It refuses to serve bytes that are not as they were written, to go on after a failed fsync, and to open a directory twice. It knows
 // nothing of topics, sequence numbers or clients, and never reads the wall clock.
@@ -50,7 +50,8 @@ type Engine struct {
 	open    *group        // filling
 	writing *group        // on its way to the disk, or nil
 	spare   *group        // nil while writing is not
-	room    chan struct{} // closed when open is replaced
+	room    chan struct{} // closed when enter should look again: open is replaced, its file begun, one finished, or the disk full
+	place   place         // where open will lie
 	ahead   map[state.Key]*document
 	epoch   int32 // the leader epoch of what is appended; constant once open
 	lastNow int64
@@ -74,14 +75,17 @@ type Engine struct {
 	readBuffers sync.Pool     // of *[]byte
 	searching   chan struct{} // capacity maxSearches: one value for each batch that is looked into
 
-	recycling sync.Mutex
-	recycled  bool          // guarded by recycling: there is a dead file to write over
+	recycling    sync.Mutex
+	spareSize    atomic.Int64 // of the spare file, 0 = there is none; who changes it holds recycling
+	spareWritten int64        // guarded by recycling: how much of it was written to in an earlier life
+
 	work      chan struct{} // capacity 1: the open group has something
 	hungry    chan struct{} // capacity 1: space should be provided
 	chores    chan struct{} // capacity 1: a file may have become superfluous
-	finishing chan finished
+	finishing chan finished // capacity 1: beside the file that is being finished, one waits
 	fatal     chan error    // capacity 1
-	leaving   chan struct{} // closed when Close begins
+	leaving   chan struct{} // closed when nothing waits for space any more
+	leave     sync.Once     // closes leaving
 	stop      chan struct{} // closed when the engine fails or has closed
 	halt      sync.Once     // closes stop
 	ended     sync.WaitGroup
@@ -149,6 +153,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 func (e *Engine) start() {
 	e.open = &group{block: e.pool.get(0)}
 	e.spare = &group{}
+	e.place = place{file: e.log.file, at: e.log.at, batches: e.log.file.extents}
 	e.nextID, e.lastID = e.tables.producerIDs, e.tables.producerIDs
 	e.epoch = e.tables.epoch
 	e.ended.Go(func() {
@@ -183,8 +188,8 @@ func (e *Engine) Close() error {
 		return stream.ErrClosed
 	}
 	e.closing = true
-	close(e.leaving)
 	e.mu.Unlock()
+	e.GiveUp()
 	e.wake()
 	<-e.committed // everything taken is published, or the engine has failed
 	close(e.finishing)
@@ -200,7 +205,7 @@ func (e *Engine) Close() error {
 	failed := e.failed
 	e.mu.Unlock()
 	if failed == nil {
-		errs = append(errs, e.closingCheckpoint())
+		errs = append(errs, e.dropSpare(), e.closingCheckpoint()) // in this order: what the one gives up may be what the other needs
 	}
 	e.view.Lock()
 	e.tables = newTables(0)
@@ -211,6 +216,10 @@ func (e *Engine) Close() error {
 // Fatal has a value once the engine has stopped for good: an fsync or write has failed and what of it reached the disk is unknown. Appends
 // are answered with stream.ErrUnavailable from then on; the way out is a new Open, which recovers.
 func (e *Engine) Fatal() <-chan error { return e.fatal }
+
+// GiveUp ends all waiting for space, now and later: what was taken and a full disk holds up is answered with an error, and the engine stops for
+// good. It is for who wants to close the log and cannot yet, because of callers that wait in it.
+func (e *Engine) GiveUp() { e.leave.Do(func() { close(e.leaving) }) }
 
 // State returns the engine's documents and leases.
 func (e *Engine) State() state.Store { return (*store)(e) }
@@ -223,7 +232,7 @@ func (e *Engine) propose(ctx context.Context, urgent bool, changes ...change) er
 		payloads = append(payloads, c.encode(nil))
 		need += len(payloads[len(payloads)-1]) + format.EntrySize
 	}
-	if err := e.enter(ctx, need, urgent); err != nil {
+	if err := e.enter(ctx, need, 0, urgent); err != nil {
 		return err
 	}
 	now := e.nowLocked()

@@ -57,7 +57,7 @@ type logFile struct {
 //	0000000000000003.log                        log file 3
 //	0000000000000004-0000000000000006.1.log     files 4 to 6 written anew, without what was dead
 //	next.tmp, rewrite.tmp                       not part of the log yet
-//	spare.tmp                                   a dead file, to be written over
+//	spare.tmp                                   what next.tmp will be: a dead file, or an empty one with space reserved
 const (
 	logDir     = "log"
 	nextName   = "next.tmp"
@@ -96,7 +96,7 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 	// The number goes in too: a node that is started again and again with the same seed draws the same ids, and an older file's leavings must
 	// not look like this one's.
 	h.ID = binary.LittleEndian.Uint64(id[:]) ^ (h.First<<8+uint64(h.Generation))*0x9e3779b97f4a7c15
-	f, size, err := e.newFile(tmp)
+	f, size, written, err := e.newFile(tmp)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 	header := make([]byte, format.FirstGroup) // whole pages, so that no direct write meets a dirty one in the cache
 	copy(header, lf.FileHeader.Append(nil))
 	lf.allocated.Store(max(size, format.FirstGroup))
-	lf.zeroed = (lf.allocated.Load() + format.Align - 1) / format.Align * format.Align
+	lf.zeroed = (max(written, format.FirstGroup) + format.Align - 1) / format.Align * format.Align
 	if _, err := f.WriteAt(header, 0); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -117,27 +117,16 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 	return lf, nil
 }
 
-// newFile makes an empty file, or takes the dead one that was kept: its blocks are on the disk already, so overwriting them syncs as fast as if
-// they had been written with zeros, and what they hold has another file's id.
-func (e *Engine) newFile(tmp string) (f vfs.File, size int64, err error) {
-	e.recycling.Lock()
-	defer e.recycling.Unlock()
-	if tmp != nextName || !e.recycled {
-		f, err = e.cfg.FS.Create(e.logPath(tmp))
-		return f, 0, err
+// newFile makes an empty file, or takes the spare for the log's next one. Where that was written to in an earlier life, overwriting syncs as fast as
+// behind zeros, and what is there has another file's id.
+func (e *Engine) newFile(tmp string) (f vfs.File, size, written int64, err error) {
+	if tmp == nextName {
+		if f, size, written, err = e.takeSpare(tmp); f != nil || err != nil {
+			return f, size, written, err
+		}
 	}
-	e.recycled = false
-	if err := e.cfg.FS.Rename(e.logPath(spareName), e.logPath(tmp)); err != nil {
-		return nil, 0, err
-	}
-	if f, err = e.cfg.FS.Open(e.logPath(tmp)); err != nil {
-		return nil, 0, err
-	}
-	if size, err = f.Size(); err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	e.counters.recycled.Add(1)
-	return f, size, nil
+	f, err = e.cfg.FS.Create(e.logPath(tmp))
+	return f, 0, 0, err
 }
 
 // adopt gives a file made by createFile its name.
@@ -206,14 +195,15 @@ func (f *logFile) prefetch(from, to int64) {
 	f.fetchedFrom = max(f.fetchedFrom, to-maxFetched)
 }
 
-// reserve makes the file at least to bytes long, in steps if the disk has room for a whole one.
-func (f *logFile) reserve(to, step int64) error {
+// reserve makes the file at least to bytes long, in steps up to where it usually ends if the disk has room for them.
+func (f *logFile) reserve(to int64, c *Config) error {
 	f.grow.Lock()
 	defer f.grow.Unlock()
 	if to <= f.allocated.Load() || f.sealed {
 		return nil
 	}
-	size := (to + step - 1) / step * step
+	size := (to + c.AllocateBytes - 1) / c.AllocateBytes * c.AllocateBytes
+	size = max(to, min(size, c.mostBytes()))
 	err := f.file.Allocate(size)
 	if errors.Is(err, vfs.ErrNoSpace) && size > to {
 		size = to

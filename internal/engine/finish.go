@@ -17,7 +17,7 @@ type finished struct {
 	body       []byte
 }
 
-// roll goes on in a new file; states are the producers behind the last group. At most two full files wait for their footers: then roll waits too.
+// roll goes on in a new file; states are the producers behind the last group. It is not called while full files may not wait to be finished.
 func (e *Engine) roll(states []producerState) error {
 	p := &e.log
 	if p.synced < p.group {
@@ -41,11 +41,12 @@ func (e *Engine) roll(states []producerState) error {
 	e.view.Unlock()
 	e.active.Store(next)
 	e.log = position{file: next, at: format.FirstGroup, group: p.group, sum: next.Sum, synced: p.group}
+	e.mu.Lock()
+	e.place.file = next
+	e.openRoomLocked()
+	e.mu.Unlock()
 	done.checkpoint, done.body = e.snapshot(states)
-	select {
-	case e.finishing <- done:
-	case <-e.stop:
-	}
+	e.finishing <- done
 	return nil
 }
 
@@ -58,7 +59,7 @@ func (e *Engine) nextFile(h format.FileHeader) (*logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.reserve(min(e.cfg.AllocateBytes, e.cfg.FileBytes), e.cfg.AllocateBytes); err != nil {
+	if err := f.reserve(e.cfg.firstBytes(), &e.cfg); err != nil {
 		return nil, errors.Join(err, f.release())
 	}
 	if err := e.adopt(f, nextName); err != nil {
@@ -70,6 +71,9 @@ func (e *Engine) nextFile(h format.FileHeader) (*logFile, error) {
 // finishFiles writes footers and checkpoints of full files until finishing is closed.
 func (e *Engine) finishFiles() {
 	for done := range e.finishing {
+		e.mu.Lock()
+		e.openRoomLocked()
+		e.mu.Unlock()
 		if e.stopped() {
 			continue // what is missing is made again by recovery
 		}

@@ -46,7 +46,7 @@ func (e *Engine) lease(ctx context.Context, name string, change func(old state.L
 	if name == "" || len(name) > 512 {
 		return state.Lease{}, fmt.Errorf("%w: lease name of %d bytes must have 1 to 512", state.ErrInvalid, len(name))
 	}
-	if err := e.enter(ctx, 2*kib+format.EntrySize, false); err != nil {
+	if err := e.enter(ctx, 2*kib+format.EntrySize, 0, false); err != nil {
 		return state.Lease{}, stateError(err)
 	}
 	l, err := change(e.leaseLocked(name), e.cfg.Clock.Now())

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 
 	"github.com/freshet/freshet/internal/engine/format"
@@ -127,7 +126,7 @@ func (e *Engine) discardAll(files []*logFile) error {
 	return errors.Join(errs...)
 }
 
-// discard removes a file that nobody finds any more, or keeps it for nextFile to write over.
+// discard removes a file that nobody finds any more, or keeps it to be written over.
 func (e *Engine) discard(f *logFile) error {
 	e.view.RLock()
 	spans := f.spans
@@ -139,27 +138,6 @@ func (e *Engine) discard(f *logFile) error {
 	}
 	// The name need not be gone for certain: should a crash bring it back, all that the file holds is dead still, or replaced.
 	return errors.Join(e.cfg.FS.Remove(e.logPath(f.name)), f.release())
-}
-
-// recycle keeps a dead file if that is worth it: there is no other one, no reader is still at it, it has the usual size, and the disk is not full.
-// It has its new name for certain before a byte of it may change: a file with a log file's name is always whole.
-func (e *Engine) recycle(f *logFile) (kept bool, err error) {
-	e.recycling.Lock()
-	defer e.recycling.Unlock()
-	e.mu.Lock()
-	full := e.full
-	e.mu.Unlock()
-	if full || e.recycled || f.refs.Load() > 1 || f.end.Load() < e.cfg.FileBytes/2 {
-		return false, nil
-	}
-	if err := e.cfg.FS.Rename(e.logPath(f.name), e.logPath(spareName)); err != nil {
-		return false, err
-	}
-	if err := e.cfg.FS.SyncDir(filepath.Join(e.cfg.Dir, logDir)); err != nil {
-		return false, &syncError{logDir, err}
-	}
-	e.recycled = true
-	return true, nil
 }
 
 // mergeFiles is how many small neighbouring files are put together into one: what is kept for long would else leave a small file for every

@@ -9,8 +9,8 @@ import (
 	"github.com/freshet/freshet/internal/vfs"
 )
 
-// Space is provided ahead of the writer, for two reasons. A full disk shows before anything has been taken that has no place: then appends are
-// refused, reads go on, and what was taken still fits. And a sync is cheap only if it has no blocks to enter in the file system's books:
+// Space is provided ahead of the writer, for two reasons. Who appends need not make sure of it (place.go), and learns early that the disk is full:
+// then appends are refused, reads go on, and there is room for what frees space. And a sync is cheap only if it has no blocks to enter in the file system's books:
 // a group of 4 KiB takes half the time where zeros were written before (docs/engine.md has the figures). Zeros cost a second write, so
 // they are written only while groups are small: then the disk is idle most of the time and someone waits for every sync. Under bulk load
 // the writer overtakes them and extends the file.
@@ -35,7 +35,7 @@ func (f *logFile) claim(at, size int64, c *Config) (low bool) {
 	}
 	f.zeroed = max(f.zeroed, f.claimed)
 	allocated := f.allocated.Load()
-	return allocated-f.claimed < c.AllocateBytes/2 && allocated < c.FileBytes || f.small && f.zeroed-f.claimed < c.ZeroBytes/2
+	return allocated-f.claimed < c.aheadBytes() && allocated < c.mostBytes() || f.small && f.zeroed-f.claimed < c.ZeroBytes/2
 }
 
 // zero writes the next zeros, at most ahead bytes before the writer, and reports whether more of them are wanted. Only provide may call it.
@@ -58,6 +58,14 @@ func (f *logFile) zero(ahead int64) (more bool, err error) {
 	}
 	f.zeroed = max(f.zeroed, to)
 	return true, nil
+}
+
+// starve tells provide that space ahead is short.
+func (e *Engine) starve() {
+	select {
+	case e.hungry <- struct{}{}:
+	default:
+	}
 }
 
 // provide keeps space ahead of the writer until the engine stops.
@@ -86,10 +94,12 @@ func (e *Engine) provide() {
 
 func (e *Engine) provideOnce() error {
 	f := e.active.Load()
-	if to := min(f.end.Load()+e.cfg.AllocateBytes, e.cfg.FileBytes); to > 0 {
-		if err := f.reserve(to, e.cfg.AllocateBytes); err != nil {
-			return err
-		}
+	e.mu.Lock()
+	l, _ := e.lackLocked(0, 1, false)
+	e.mu.Unlock()
+	to := min(f.end.Load()+e.cfg.aheadBytes(), e.cfg.mostBytes())
+	if err := e.reserve(lack{file: f, to: to, next: l.next || to == e.cfg.mostBytes()}); err != nil {
+		return err
 	}
 	for {
 		more, err := f.zero(e.cfg.ZeroBytes)
@@ -113,15 +123,20 @@ func (e *Engine) setFullLocked(full bool) {
 	}
 	e.full = full
 	if full {
+		e.openRoomLocked() // who waits there is refused now
 		e.cfg.Logger.Error("disk full: appends are refused until there is space", "dir", e.cfg.Dir)
 	} else {
 		e.cfg.Logger.Info("disk has space again", "dir", e.cfg.Dir)
 	}
 }
 
-// untilSpace repeats action while the disk is full. What it holds up was taken already, so it gives up only when the engine closes or fails.
+// untilSpace repeats action while the disk is full. What it holds up was taken already, so it gives up only when the engine closes, fails or is told to.
 func (e *Engine) untilSpace(action func() error) error {
 	err := action()
+	if errors.Is(err, vfs.ErrNoSpace) {
+		e.shrinkSpare()
+		err = action()
+	}
 	if !errors.Is(err, vfs.ErrNoSpace) {
 		return err
 	}

@@ -24,7 +24,7 @@ type Stats struct {
 	Removed     int64 // dead files given up
 	Recycled    int64 // of them written over
 	Files       int
-	FileBytes   int64 // on disk, reserved space included
+	FileBytes   int64 // on disk, reserved space and the spare file included
 	LiveBytes   int64 // of batches that are readable
 	TailBytes   int64 // memory of the log's tail
 	IndexBytes  int64 // memory of cached indexes
@@ -54,7 +54,7 @@ func (e *Engine) Stats(shards bool) Stats {
 	e.mu.Unlock()
 	e.view.RLock()
 	defer e.view.RUnlock()
-	s.Files = len(e.files)
+	s.Files, s.FileBytes = len(e.files), e.spareSize.Load()
 	for _, f := range e.files {
 		s.FileBytes += f.allocated.Load()
 		s.LiveBytes += f.live
