@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -174,14 +175,12 @@ func (n *Node) Run(ctx context.Context) error {
 		stop()
 	})()
 
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		n.watchEngine(work, fail)
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { n.watchEngine(work, fail) })
+	watching.Go(func() { n.limitDrain(serving, work) })
 	err := n.serve(serving, work)
 	fail(nil)
-	<-watched
+	watching.Wait()
 	closed := n.engine.Close()
 	if failure := n.failure.Load(); failure != nil {
 		return *failure
@@ -201,6 +200,19 @@ func (n *Node) watchEngine(ctx context.Context, fail context.CancelCauseFunc) {
 		n.logger.Error("log failed", "error", err)
 		fail(failure)
 	case <-ctx.Done():
+	}
+}
+
+// limitDrain ends what waits in the log for space on a full disk, once serving has ended and the requests in progress have had their time: only
+// when they have ended is the log closed. hard ends it.
+func (n *Node) limitDrain(serving, hard context.Context) {
+	<-serving.Done()
+	timer := n.deps.Clock.NewTimer(n.config.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		n.engine.GiveUp()
+	case <-hard.Done():
 	}
 }
 

@@ -24,10 +24,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
 	"github.com/freshet/freshet/internal/app"
+	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/vfs"
 )
 
@@ -258,6 +260,51 @@ func TestNodeEndsWhenTheLogFails(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the node goes on without a disk")
 	}
+}
+
+// TestNodeStopsWhileTheDiskHoldsItUp: what waits in the log for space ends when its time to drain is over, and the node with it.
+func TestNodeStopsWhileTheDiskHoldsItUp(t *testing.T) {
+	var full atomic.Bool
+	held := make(chan struct{}, 1)
+	disk := vfs.Fault(vfs.NewMem(), func(c *vfs.Call) error {
+		if !full.Load() || c.Op != vfs.OpWrite {
+			return nil
+		}
+		select {
+		case held <- struct{}{}:
+		default:
+		}
+		return vfs.ErrNoSpace
+	})
+	c := app.Config{Data: t.TempDir(), Kafka: "127.0.0.1:0", AWS: "127.0.0.1:0", DrainTimeout: 10 * time.Millisecond}
+	node, err := app.Start(t.Context(), c, app.Deps{FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- node.Run(ctx) }()
+	client := kafkaClient(t, running{Node: node})
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte("v")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	full.Store(true)
+	deleting, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	var deleted sync.WaitGroup
+	deleted.Go(func() { _, _ = kadm.NewClient(client).DeleteTopics(deleting, "t") })
+	<-held
+	stop()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, stream.ErrFull) {
+			t.Errorf("node ended with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the node does not stop")
+	}
+	giveUp()
+	deleted.Wait()
 }
 
 func TestNodeStartsAndStopsAgain(t *testing.T) {
