@@ -47,9 +47,11 @@ func (e *Engine) prefix(id stream.Shard, fits func(x *format.Extent, next stream
 	end = bounds.Start
 	for _, sp := range spans {
 		sum := e.summary(sp)
-		extents, err := e.extentsOf(sp)
-		if err != nil {
-			return end, bytes, err
+		extents := sum.extents
+		if extents == nil { // the file is finished, so that next is still where they end
+			if extents, err = e.index.load(sp); err != nil {
+				return end, bytes, err
+			}
 		}
 		for i := extentAt(extents, bounds.Start); i < len(extents); i++ {
 			next := sum.next

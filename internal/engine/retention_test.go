@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/vfs"
 )
@@ -56,4 +58,35 @@ func TestRetentionLooksOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPrefixOfAGrowingShard: what is trimmed and what that frees are of one moment, also while batches are published.
+func TestPrefixOfAGrowingShard(t *testing.T) {
+	c := tiny(vfs.NewMem())
+	c.FileBytes = 64 * mib
+	e := mustOpen(t, c)
+	closing(t, e)
+	s, err := e.Create(t.Context(), stream.Spec{Name: "s", Shards: 1})
+	must(t, err)
+	one := batchOf(1) // one record
+	testAppend(t, e, s.Shard(0), one)
+	ctx, stop := context.WithCancel(t.Context())
+	var appending sync.WaitGroup
+	appending.Go(func() {
+		for range 20000 {
+			if ctx.Err() != nil || appendOne(e, s.Shard(0), one) != nil {
+				return
+			}
+		}
+		stop()
+	})
+	for ctx.Err() == nil {
+		end, bytes, err := e.prefix(s.Shard(0), func(*format.Extent, stream.Offset, int64) bool { return true })
+		if err != nil || bytes != int64(end)*int64(len(one)) {
+			t.Errorf("%d bytes before offset %d, a record has %d: %v", bytes, end, len(one), err)
+			break
+		}
+	}
+	stop()
+	appending.Wait()
 }
