@@ -278,7 +278,12 @@ func (c *shardState) decode(r *reader) {
 	c.shard = r.shard()
 	c.start, c.end, c.size = stream.Offset(r.int()), stream.Offset(r.int()), r.int()
 	for n := r.count(2); n > 0; n-- {
-		c.epochs = append(c.epochs, epochStart{int32(r.int()), stream.Offset(r.int())})
+		e := epochStart{int32(r.int()), stream.Offset(r.int())}
+		if k := len(c.epochs) - 1; k >= 0 && (e.epoch <= c.epochs[k].epoch || e.start < c.epochs[k].start) { // equal starts: the shard was trimmed to there
+			r.fail("leader epochs that do not ascend")
+			return
+		}
+		c.epochs = append(c.epochs, e)
 	}
 	c.producers = append([]byte(nil), r.rest()...)
 	if c.start < 0 || c.start > c.end {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/vfs"
@@ -31,7 +32,8 @@ type Report struct {
 }
 
 // Check verifies a log that no process has open: every group and payload of every log file, every index, every checkpoint, and then what
-// opening would check, among it that each shard's batches follow each other under leader epochs that only grow. It changes nothing.
+// opening would check, among it that each shard's batches follow each other; and that each has the leader epoch of its offset, which only grow. It
+// changes nothing.
 // Damage is in the report; the error is for what could not be read at all, vfs.ErrLocked (wrapped) for a log in use.
 func Check(v vfs.FS, dir string) (*Report, error) {
 	lock, err := v.Lock(filepath.Join(dir, lockName))
@@ -159,10 +161,14 @@ func (c *checker) file(e *Engine, i int, from *format.CheckpointHeader) error {
 	replayed := f.Last >= from.File
 	end, err := e.scanGroups(s, func(g *format.Group, at int64) error {
 		c.count(g)
+		take := e.applyGroup
 		if !replayed || f.First == from.File && at < from.Position {
-			return e.indexGroup(f, g, at)
+			take = e.indexGroup
 		}
-		return e.applyGroup(f, g, at)
+		if err := take(f, g, at); err != nil {
+			return err
+		}
+		return c.epochs(e, f, g, at)
 	})
 	if err != nil {
 		return c.damaged(err)
@@ -199,6 +205,21 @@ func (c *checker) footer(f *logFile, err, groups error) error {
 		return err
 	}
 	return c.damaged(groups)
+}
+
+// epochs compares the leader epochs of a group's batches with those that the shards had at their offsets. A batch's own checksum leaves its epoch out.
+func (c *checker) epochs(e *Engine, f *logFile, g *format.Group, at int64) error {
+	return g.Each(func(entry format.Entry, payload []byte, in int) error {
+		s := e.tables.shards[entry.Shard]
+		if entry.Kind != format.KindBatch || s == nil {
+			return nil
+		}
+		h, err := batch.Parse(payload)
+		if base := stream.Offset(h.BaseOffset); err == nil && !e.hasEpoch(s, base, h.LeaderEpoch) {
+			err = f.corrupt(at+int64(in), "batch at offset %d of shard %d of stream %s has leader epoch %d, not %d", base, s.id.Index, s.id.Stream, h.LeaderEpoch, s.epochAt(base))
+		}
+		return c.damaged(err)
+	})
 }
 
 func (c *checker) count(g *format.Group) {
