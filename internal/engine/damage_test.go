@@ -297,3 +297,57 @@ func chance(t *testing.T) *rand.Rand {
 	t.Logf("seed %d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
 }
+
+// TestNoCheckpointLeft: if all checkpoints are damaged, the log files say the same as long as they go back to the log's beginning; else the log
+// does not open.
+func TestNoCheckpointLeft(t *testing.T) {
+	for _, whole := range []bool{true, false} {
+		disk := vfs.NewMem()
+		c := tiny(disk)
+		e := mustOpen(t, c)
+		s, err := e.Create(t.Context(), stream.Spec{Name: "s", Shards: 1})
+		must(t, err)
+		for i := range 40 {
+			testAppend(t, e, s.Shard(0), batchOf(4*kib))
+			if i == 30 && !whole {
+				_, err := e.Trim(t.Context(), s.Shard(0), -1)
+				must(t, err)
+				clocktest.Eventually(t, "a file is given up", func() bool { return e.Stats(false).Removed > 0 })
+			}
+		}
+		want, err := content(t, e, shardsOf(s))
+		must(t, err)
+		must(t, e.Close())
+		names, err := disk.List(c.Dir)
+		must(t, err)
+		for _, name := range names {
+			if strings.HasPrefix(name, checkpointPrefix) {
+				f, err := disk.Open(filepath.Join(c.Dir, name))
+				must(t, err)
+				_, err = f.WriteAt([]byte{1}, 9)
+				must(t, errors.Join(err, f.Close()))
+			}
+		}
+		r, err := Check(disk, c.Dir)
+		must(t, err)
+		if len(r.Damage) == 0 {
+			t.Error("check finds no damage")
+		}
+		e, err = Open(t.Context(), c)
+		var corrupt *stream.CorruptError
+		if !whole {
+			if !errors.As(err, &corrupt) || !strings.HasPrefix(corrupt.File, checkpointPrefix) {
+				t.Errorf("open without the first file: %v", err)
+			}
+			continue
+		}
+		must(t, err)
+		if got, err := content(t, e, shardsOf(s)); err != nil || got != want {
+			t.Errorf("%d bytes are read, not %d: %v", len(got), len(want), err)
+		}
+		must(t, e.Close())
+		if r, err := Check(disk, c.Dir); err != nil || len(r.Damage) > 1 { // the older checkpoint is still there
+			t.Errorf("check after a start: %+v, %v", r, err)
+		}
+	}
+}

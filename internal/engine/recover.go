@@ -87,7 +87,8 @@ func (e *Engine) beginLog() error {
 	return nil
 }
 
-// loadCheckpoint fills the tables from the newest whole checkpoint and returns its header; without any, the beginning of the first file.
+// loadCheckpoint fills the tables from the newest whole checkpoint and returns its header; without any, the beginning of the first file if the log is
+// whole from there.
 func (e *Engine) loadCheckpoint() (format.CheckpointHeader, error) {
 	names, err := e.cfg.FS.List(e.cfg.Dir)
 	if err != nil {
@@ -106,7 +107,7 @@ func (e *Engine) loadCheckpoint() (format.CheckpointHeader, error) {
 		h, err := e.readCheckpoint(checkpointName(numbers[i]), func(c change) { c.apply(&e.tables) })
 		var corrupt *stream.CorruptError
 		if errors.As(err, &corrupt) {
-			e.cfg.Logger.Error("checkpoint is damaged, an older one and more of the log are read instead", "error", err)
+			e.cfg.Logger.Error("checkpoint is damaged, more of the log is read instead", "error", err)
 			damage = errors.Join(damage, err)
 			e.checkpoints = append([]savedMark{{number: numbers[i]}}, e.checkpoints...)
 			continue
@@ -123,7 +124,32 @@ func (e *Engine) loadCheckpoint() (format.CheckpointHeader, error) {
 		e.checkpoints[0].file = min(e.checkpoints[0].file, e.olderMark(e.checkpoints[0].number))
 		return h, nil
 	}
-	return format.CheckpointHeader{File: 1, Position: format.FirstGroup}, damage
+	if damage != nil {
+		if whole, err := e.wholeFromFirst(); err != nil || !whole {
+			return format.CheckpointHeader{}, errors.Join(err, damage)
+		}
+		e.cfg.Logger.Error("no checkpoint is left, the log is read from its first file on")
+		e.tables = newTables(e.cfg.MaxProducers) // without what was read before the damage
+	}
+	return format.CheckpointHeader{File: 1, Position: format.FirstGroup}, nil
+}
+
+// wholeFromFirst says whether the log files have everything since the log began: the first is there, and none was written anew, which leaves out all
+// but batches. That none between is missing shows when they are opened.
+func (e *Engine) wholeFromFirst() (bool, error) {
+	names, err := e.cfg.FS.List(filepath.Join(e.cfg.Dir, logDir))
+	if err != nil {
+		return false, err
+	}
+	first := false
+	for _, name := range names {
+		h, ok := parseFileName(name)
+		if ok && h.Generation > 0 {
+			return false, nil
+		}
+		first = first || ok && h.First == 1
+	}
+	return first, nil
 }
 
 // olderMark returns the file that recovery from an older checkpoint would begin with; the largest number if that checkpoint is of no use.
