@@ -39,7 +39,7 @@ type Deps struct {
 	Access func(Access)
 }
 
-// StorageError says that the log has failed: a write or fsync did not succeed, and what of it reached the disk is unknown. What was
+// StorageError says that the log has failed: a read, write or fsync did not succeed, and what was being written may be on the disk or not. What was
 // acknowledged before is safe; a new start recovers it.
 type StorageError struct{ Err error }
 
@@ -50,6 +50,15 @@ func (e *StorageError) Error() string {
 
 // Unwrap returns what failed.
 func (e *StorageError) Unwrap() error { return e.Err }
+
+// storageError makes an error of opening or closing the log a *StorageError if the disk has failed.
+func storageError(err error) error {
+	var failed *engine.DiskError
+	if errors.As(err, &failed) {
+		return &StorageError{err}
+	}
+	return err
+}
 
 // Node is a running node: its addresses are open, its log is recovered. Run serves.
 type Node struct {
@@ -111,7 +120,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	if n.engine, err = n.openEngine(ctx); err != nil {
-		return err
+		return storageError(err)
 	}
 	if n.listeners.awsTLS != nil {
 		authority, err := n.config.OpenAuthority(n.deps)
@@ -181,7 +190,7 @@ func (n *Node) Run(ctx context.Context) error {
 	err := n.serve(serving, work)
 	fail(nil)
 	watching.Wait()
-	closed := n.engine.Close()
+	closed := storageError(n.engine.Close())
 	if failure := n.failure.Load(); failure != nil {
 		return *failure
 	}

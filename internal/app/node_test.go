@@ -262,6 +262,31 @@ func TestNodeEndsWhenTheLogFails(t *testing.T) {
 	}
 }
 
+// TestDiskFailsAtStartOrEnd: that a disk fails is said as such also by a node that does not serve yet, or any more.
+func TestDiskFailsAtStartOrEnd(t *testing.T) {
+	for _, name := range []string{"next.tmp", "checkpoint.tmp"} { // one is synced first of all, the other last
+		t.Run(name, func(t *testing.T) {
+			failing := vfs.Fault(vfs.NewMem(), func(c *vfs.Call) error {
+				if c.Op == vfs.OpSync && c.Name == name {
+					return errors.New("the disk is gone")
+				}
+				return nil
+			})
+			c := app.Config{Data: t.TempDir(), Kafka: "127.0.0.1:0", AWS: "127.0.0.1:0"}
+			node, err := app.Start(t.Context(), c, app.Deps{FS: failing})
+			if err == nil {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				err = node.Run(ctx)
+			}
+			var storage *app.StorageError
+			if !errors.As(err, &storage) || !strings.Contains(err.Error(), "the disk is gone") {
+				t.Fatalf("node ended with %v", err)
+			}
+		})
+	}
+}
+
 // TestNodeStopsWhileTheDiskHoldsItUp: what waits in the log for space ends when its time to drain is over, and the node with it.
 func TestNodeStopsWhileTheDiskHoldsItUp(t *testing.T) {
 	var full atomic.Bool

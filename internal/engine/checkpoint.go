@@ -148,9 +148,9 @@ func (e *Engine) writeWhole(name, tmp string, b []byte) error {
 		return err
 	}
 	_, err = f.WriteAt(b, 0)
-	if err == nil {
+	if err = diskError("write", name, err); err == nil {
 		if err = f.Sync(); err != nil {
-			err = &syncError{name, err}
+			err = &DiskError{"sync", name, err}
 		}
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -160,7 +160,7 @@ func (e *Engine) writeWhole(name, tmp string, b []byte) error {
 		return err
 	}
 	if err := e.cfg.FS.SyncDir(e.cfg.Dir); err != nil {
-		return &syncError{e.cfg.Dir, err}
+		return &DiskError{"sync", e.cfg.Dir, err}
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (e *Engine) closingCheckpoint() error {
 	p := &e.log
 	if p.synced < p.group {
 		if err := p.file.file.Sync(); err != nil {
-			return &syncError{p.file.name, err}
+			return &DiskError{"sync", p.file.name, err}
 		}
 	}
 	e.mu.Lock()

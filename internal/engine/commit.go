@@ -128,7 +128,7 @@ func (e *Engine) write(g *group) error {
 	// it, and what readers have seen since would be replaced under the same leader epoch.
 	if g.sync || p.closed {
 		if err := p.file.file.Sync(); err != nil {
-			return &syncError{p.file.name, err}
+			return &DiskError{"sync", p.file.name, err}
 		}
 		p.synced, p.closed = h.Number, false
 		e.counters.syncs.Add(1)
@@ -148,7 +148,7 @@ func (e *Engine) writeAt(f *logFile, b []byte, at int64) error {
 		e.starve()
 	}
 	_, err := f.direct.WriteAt(b, at)
-	return err
+	return diskError("write", f.name, err)
 }
 
 // publish makes a durable group readable and answers for it.

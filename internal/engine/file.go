@@ -109,7 +109,7 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 	lf.allocated.Store(max(size, format.FirstGroup))
 	lf.zeroed = (max(written, format.FirstGroup) + format.Align - 1) / format.Align * format.Align
 	if _, err := f.WriteAt(header, 0); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(diskError("write", tmp, err), f.Close())
 	}
 	if lf.direct, err = e.cfg.FS.OpenDirect(e.logPath(tmp)); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -132,29 +132,45 @@ func (e *Engine) newFile(tmp string) (f vfs.File, size, written int64, err error
 // adopt gives a file made by createFile its name.
 func (e *Engine) adopt(f *logFile, tmp string) error {
 	if err := f.file.Sync(); err != nil {
-		return &syncError{f.name, err}
+		return &DiskError{"sync", f.name, err}
 	}
 	if err := e.cfg.FS.Rename(e.logPath(tmp), e.logPath(f.name)); err != nil {
 		return err
 	}
 	if err := e.cfg.FS.SyncDir(filepath.Join(e.cfg.Dir, logDir)); err != nil {
-		return &syncError{logDir, err}
+		return &DiskError{"sync", logDir, err}
 	}
 	return nil
 }
 
-// syncError is a failed fsync. Which of the unsynced bytes are on the disk is unknown from then on, and asking again may even be answered
-// with success (Linux forgets the error): the engine stops for good.
-type syncError struct {
-	name string
-	err  error
+// DiskError says that the disk has failed: a sync, write or read of the log's own files. After a sync, which of the unsynced bytes are on the disk is
+// unknown, and asking again may even be answered with success (Linux forgets the error): the engine stops for good. A disk that is only full is not
+// meant, unless a sync says so.
+type DiskError struct {
+	Op   string
+	Name string // of the file in the log's directory, or of the directory
+	Err  error
 }
 
-// Error names the file, by its name in the log's directory, or the directory.
-func (s *syncError) Error() string { return fmt.Sprintf("sync %s: %s", s.name, s.err) }
+// Error names operation and file.
+func (d *DiskError) Error() string { return fmt.Sprintf("%s %s: %s", d.Op, d.Name, d.Err) }
 
 // Unwrap returns the system's error.
-func (s *syncError) Unwrap() error { return s.err }
+func (d *DiskError) Unwrap() error { return d.Err }
+
+// diskError returns what the error of an operation that is no sync means: nil and a full disk are nothing special.
+func diskError(op, name string, err error) error {
+	if err == nil || errors.Is(err, vfs.ErrNoSpace) {
+		return err
+	}
+	return &DiskError{op, name, err}
+}
+
+// isFull says that the disk is full, and nothing worse.
+func isFull(err error) bool {
+	var failed *DiskError
+	return errors.Is(err, vfs.ErrNoSpace) && !errors.As(err, &failed)
+}
 
 func (f *logFile) acquire() *logFile {
 	f.refs.Add(1)
@@ -205,12 +221,12 @@ func (f *logFile) reserve(to int64, c *Config) error {
 	size := (to + c.AllocateBytes - 1) / c.AllocateBytes * c.AllocateBytes
 	size = max(to, min(size, c.mostBytes()))
 	err := f.file.Allocate(size)
-	if errors.Is(err, vfs.ErrNoSpace) && size > to {
+	if isFull(err) && size > to {
 		size = to
 		err = f.file.Allocate(size)
 	}
 	if err != nil {
-		return fmt.Errorf("extend %s to %d bytes: %w", f.name, size, err)
+		return fmt.Errorf("%d bytes: %w", size, diskError("extend", f.name, err))
 	}
 	f.allocated.Store(size)
 	return nil

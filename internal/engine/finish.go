@@ -22,7 +22,7 @@ func (e *Engine) roll(states []producerState) error {
 	p := &e.log
 	if p.synced < p.group {
 		if err := p.file.file.Sync(); err != nil {
-			return &syncError{p.file.name, err}
+			return &DiskError{"sync", p.file.name, err}
 		}
 		p.synced = p.group
 	}
@@ -143,7 +143,7 @@ func (f *logFile) complete(footer []byte, t *format.Trailer) error {
 	}
 	// The old end of the file goes first: it might hold the trailer of an earlier life at the very place where this one's belongs.
 	if err := f.file.Truncate(size); err != nil {
-		return err
+		return diskError("truncate", f.name, err)
 	}
 	extents := t.Directory - t.End
 	if err := f.writeDurably(footer[:extents], t.End); err != nil {
@@ -159,10 +159,10 @@ func (f *logFile) complete(footer []byte, t *format.Trailer) error {
 
 func (f *logFile) writeDurably(b []byte, at int64) error {
 	if _, err := f.file.WriteAt(b, at); err != nil {
-		return err
+		return diskError("write", f.name, err)
 	}
 	if err := f.file.Sync(); err != nil {
-		return &syncError{f.name, err}
+		return &DiskError{"sync", f.name, err}
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/stream"
-	"github.com/freshet/freshet/internal/vfs"
 )
 
 // tend tells maintain that there may be a file to give back or to write anew.
@@ -50,7 +49,7 @@ func (e *Engine) judge(err error) error {
 	switch {
 	case err == nil, errors.Is(err, stream.ErrClosed), errors.Is(err, stream.ErrUnavailable), errors.Is(err, stream.ErrNotFound):
 		return nil
-	case errors.Is(err, stream.ErrFull), errors.Is(err, vfs.ErrNoSpace):
+	case errors.Is(err, stream.ErrFull), isFull(err):
 		return nil // nothing but spare space depended on it; it is tried again
 	case errors.As(err, &corrupt):
 		// The damaged batch is not served and its file not given up; the rest of the log is sound.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/stream"
-	"github.com/freshet/freshet/internal/vfs"
 )
 
 // Nothing is taken that has no place on the disk: a group whose offsets are given out cannot be refused any more, and while the committer waited
@@ -87,7 +86,7 @@ func (e *Engine) supplyLocked(l lack) error {
 	err = errors.Join(err, l.file.release())
 	e.ended.Done()
 	switch {
-	case errors.Is(err, vfs.ErrNoSpace):
+	case isFull(err):
 		e.starve() // it finds out whether the disk is full for all
 		err = fmt.Errorf("%w: %s", stream.ErrFull, e.cfg.Dir)
 	case err != nil:
@@ -101,7 +100,7 @@ func (e *Engine) supplyLocked(l lack) error {
 // reserve makes sure of what is lacking. If the disk has no room for it, what the spare file has in excess goes.
 func (e *Engine) reserve(l lack) error {
 	err := e.reserveOnce(l)
-	if errors.Is(err, vfs.ErrNoSpace) {
+	if isFull(err) {
 		e.shrinkSpare()
 		err = e.reserveOnce(l)
 	}

@@ -79,7 +79,7 @@ func (e *Engine) beginLog() error {
 		return err
 	}
 	if err := e.cfg.FS.SyncDir(e.cfg.Dir); err != nil {
-		return err
+		return &DiskError{"sync", e.cfg.Dir, err}
 	}
 	e.files = []*logFile{f}
 	e.log = position{file: f, at: format.FirstGroup, sum: f.Sum}
@@ -247,6 +247,8 @@ func (e *Engine) openFile(named format.FileHeader) (*logFile, error) {
 		} else if f.First != named.First || f.Last != named.Last || f.Generation != named.Generation {
 			err = f.corrupt(0, "file header says that this is %s", fileName(&f.FileHeader))
 		}
+	} else {
+		err = diskError("read", f.name, err)
 	}
 	if err == nil {
 		f.zeroed, err = f.file.Size()
@@ -328,7 +330,7 @@ func readFooter(f *logFile) (format.Trailer, []format.Span, error) {
 	at := max(0, size-format.TrailerSize)
 	b := make([]byte, size-at)
 	if _, err := f.file.ReadAt(b, at); err != nil && !errors.Is(err, io.EOF) {
-		return format.Trailer{}, nil, err
+		return format.Trailer{}, nil, diskError("read", f.name, err)
 	}
 	t, err := format.ReadTrailer(b, f.ID, size)
 	if err != nil {
@@ -336,7 +338,7 @@ func readFooter(f *logFile) (format.Trailer, []format.Span, error) {
 	}
 	b = make([]byte, int(t.Spans)*format.SpanSize)
 	if _, err := f.file.ReadAt(b, t.Directory); err != nil && !errors.Is(err, io.EOF) {
-		return t, nil, err
+		return t, nil, diskError("read", f.name, err)
 	}
 	spans, err := format.ReadDirectory(b, &t)
 	if err != nil {
@@ -511,7 +513,7 @@ func (e *Engine) settle(from format.CheckpointHeader) error {
 	}
 	if e.unclean {
 		if err := p.file.file.Truncate(p.at); err != nil {
-			return err
+			return diskError("truncate", p.file.name, err)
 		}
 		p.file.allocated.Store(p.at)
 		p.file.zeroed = p.at
@@ -534,7 +536,7 @@ func (e *Engine) settle(from format.CheckpointHeader) error {
 		}
 	}
 	if err := p.file.file.Sync(); err != nil {
-		return &syncError{p.file.name, err}
+		return &DiskError{"sync", p.file.name, err}
 	}
 	if replayed > 1 {
 		h, body := e.snapshot(e.producerStatesLocked())
@@ -569,7 +571,7 @@ func readWhole(v vfs.FS, name string) ([]byte, error) {
 	}
 	b := make([]byte, size)
 	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, diskError("read", filepath.Base(name), err)
 	}
 	return b, nil
 }

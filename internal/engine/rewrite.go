@@ -180,7 +180,7 @@ func (r *rewriting) flush() error {
 	h := format.GroupHeader{File: r.file.ID, Number: r.header.Number + 1, Synced: r.header.Number, Previous: r.header.Sum}
 	b := g.seal(&h)
 	if _, err := r.file.direct.WriteAt(b, r.at); err != nil {
-		return err
+		return diskError("write", rewriteTmp, err)
 	}
 	r.at += int64(len(b))
 	r.header = h

@@ -50,7 +50,7 @@ func (s *scanner) bytes(at int64, n int) ([]byte, error) {
 		return nil, nil
 	}
 	if _, err := s.file.file.ReadAt(s.buf, at); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read %s: %w", s.file.name, err)
+		return nil, diskError("read", s.file.name, err)
 	}
 	return s.buf[:n], nil
 }

@@ -54,7 +54,7 @@ func (f *logFile) zero(ahead int64) (more bool, err error) {
 	f.zeroing = 0
 	f.zeroDone.Broadcast()
 	if err != nil {
-		return false, err
+		return false, diskError("write", f.name, err)
 	}
 	f.zeroed = max(f.zeroed, to)
 	return true, nil
@@ -80,7 +80,7 @@ func (e *Engine) provide() {
 		}
 		retry = nil
 		switch err := e.provideOnce(); {
-		case errors.Is(err, vfs.ErrNoSpace):
+		case isFull(err):
 			e.setFull(true)
 			retry = e.cfg.Clock.NewTimer(e.cfg.SpaceInterval).C()
 		case err != nil:
@@ -133,11 +133,11 @@ func (e *Engine) setFullLocked(full bool) {
 // untilSpace repeats action while the disk is full. What it holds up was taken already, so it gives up only when the engine closes, fails or is told to.
 func (e *Engine) untilSpace(action func() error) error {
 	err := action()
-	if errors.Is(err, vfs.ErrNoSpace) {
+	if isFull(err) {
 		e.shrinkSpare()
 		err = action()
 	}
-	if !errors.Is(err, vfs.ErrNoSpace) {
+	if !isFull(err) {
 		return err
 	}
 	e.mu.Lock()
@@ -150,7 +150,7 @@ func (e *Engine) untilSpace(action func() error) error {
 		e.setFullLocked(false)
 		e.mu.Unlock()
 	}()
-	for errors.Is(err, vfs.ErrNoSpace) {
+	for isFull(err) {
 		timer := e.cfg.Clock.NewTimer(e.cfg.SpaceInterval)
 		select {
 		case <-timer.C():

@@ -27,7 +27,7 @@ func (e *Engine) makeSpare() error {
 		return err
 	}
 	size := e.cfg.firstBytes()
-	err = f.Allocate(size)
+	err = diskError("extend", spareName, f.Allocate(size))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, e.cfg.FS.Remove(name)) // what there is of it would keep a full disk full
 	}
@@ -51,7 +51,7 @@ func (e *Engine) recycle(f *logFile) (kept bool, err error) {
 		return false, err
 	}
 	if err := e.cfg.FS.SyncDir(filepath.Join(e.cfg.Dir, logDir)); err != nil {
-		return false, &syncError{logDir, err}
+		return false, &DiskError{"sync", logDir, err}
 	}
 	e.spareWritten = size
 	e.spareSize.Store(size)
