@@ -46,7 +46,7 @@ func AppendExtents(dst []byte, extents []Extent) []byte {
 
 // ReadExtents reads what AppendExtents wrote for the shard that span describes, and checks it.
 func ReadExtents(b []byte, span *Span) ([]Extent, error) {
-	if len(b) != int(span.Count)*ExtentSize {
+	if int64(len(b)) != int64(span.Count)*ExtentSize {
 		return nil, wrong("%d bytes are not %d extents", len(b), span.Count)
 	}
 	if sum := Sum(b); sum != span.Sum {
@@ -133,8 +133,9 @@ func ReadDirectory(b []byte, t *Trailer) ([]Span, error) {
 	spans := make([]Span, t.Spans)
 	for i := range spans {
 		s := readSpan(b[i*SpanSize:])
-		if s.First >= s.Next || s.Position < t.End || s.Position+int64(s.Count)*ExtentSize > t.Directory {
-			return nil, wrong("span %d holds offsets %d to %d and its extents at %d", i, s.First, s.Next, s.Position)
+		places := (t.Directory - max(s.Position, t.End)) / ExtentSize
+		if s.First >= s.Next || s.Position < t.End || s.Count == 0 || int64(s.Count) > places {
+			return nil, wrong("span %d holds offsets %d to %d and its %d extents at %d", i, s.First, s.Next, s.Count, s.Position)
 		}
 		spans[i] = s
 	}

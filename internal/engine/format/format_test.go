@@ -3,6 +3,7 @@ package format
 import (
 	"bytes"
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/freshet/freshet/internal/stream"
@@ -134,11 +135,78 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	}
 }
 
+// TestDirectoryBoundsExtents: no span is believed whose extents do not lie between groups and directory, however large its numbers.
+func TestDirectoryBoundsExtents(t *testing.T) {
+	const end = Align
+	for _, c := range []struct {
+		position int64
+		count    uint32
+		ok       bool
+	}{
+		{end, 2, true},
+		{end + ExtentSize, 1, true},
+		{end, 0, false},
+		{end, 3, false},
+		{end - 1, 1, false},
+		{end + 1, 2, false},
+		{end + 3*ExtentSize, 1, false},
+		{math.MaxInt64 - 10, 1, false},
+		{math.MaxInt64 - 10, math.MaxUint32, false},
+		{math.MinInt64, 1, false},
+	} {
+		_, _, span, trailer := footer(end)
+		span.Position, span.Count = c.position, c.count
+		directory := span.Append(nil)
+		trailer.DirectorySum = Sum(directory)
+		if _, err := ReadDirectory(directory, &trailer); (err == nil) != c.ok {
+			t.Errorf("%d extents at %d: %v", c.count, c.position, err)
+		}
+	}
+}
+
+// The fuzz targets below put right what the fuzzer could only guess, magic and sums, so that it gets at what lies behind them.
+
+// seal makes a block of those with version and sum at bytes 8 and 12 a valid one.
+func seal(b []byte, magic string) {
+	copy(b, magic)
+	le.PutUint32(b[8:], Version)
+	clear(b[12:16])
+	le.PutUint32(b[12:], Sum(b))
+}
+
+func FuzzFileHeader(f *testing.F) {
+	f.Add((&FileHeader{ID: 1, First: 2, Last: 3, Generation: 4, Group: 5}).Append(nil))
+	f.Add([]byte(fileMagic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if b = bytes.Clone(b); len(b) >= FileHeaderSize {
+			seal(b[:FileHeaderSize], fileMagic)
+		}
+		h, err := ReadFileHeader(b)
+		if (err == nil) != (len(b) >= FileHeaderSize) {
+			t.Fatalf("%d bytes: %v", len(b), err)
+		}
+		if err != nil {
+			return
+		}
+		again, err := ReadFileHeader(h.Append(nil))
+		if again.Sum = h.Sum; err != nil || again != h { // what should be zero may not have been
+			t.Fatalf("%+v became %+v, %v", h, again, err)
+		}
+	})
+}
+
 func FuzzGroup(f *testing.F) {
 	h := GroupHeader{File: 9, Number: 10, Synced: 8, Previous: 7}
 	f.Add(group(&h, "one", "two"))
 	f.Add(group(&h))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if b = bytes.Clone(b); len(b) >= GroupHeaderSize {
+			le.PutUint32(b, groupMagic)
+			le.PutUint64(b[8:], 9)
+			if h, ok := ReadGroupHeader(b, 9); ok && h.Size() <= len(b) {
+				le.PutUint32(b[4:], h.sum(b))
+			}
+		}
 		g, ok := ReadGroup(b, 9)
 		if !ok {
 			return
@@ -154,32 +222,91 @@ func FuzzFooter(f *testing.F) {
 	b, _, _, _ := footer(Align)
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < TrailerSize {
+		b = bytes.Clone(b)
+		if !sealFooter(b) {
 			return
 		}
 		trailer, err := ReadTrailer(b[len(b)-TrailerSize:], 77, Align+int64(len(b)))
-		if err != nil || trailer.End != Align {
-			return
+		if err != nil {
+			t.Fatal(err)
 		}
 		spans, err := ReadDirectory(b[trailer.Directory-Align:len(b)-TrailerSize], &trailer)
+		if err != nil {
+			return
+		}
 		for i := range spans {
 			s := &spans[i]
-			extents, extentsErr := ReadExtents(b[s.Position-Align:s.Position-Align+int64(s.Count)*ExtentSize], s)
-			if err == nil && extentsErr == nil && len(extents) != int(s.Count) {
-				t.Fatalf("%d extents, the span has %d", len(extents), s.Count)
-			}
+			at := b[s.Position-Align:][:int64(s.Count)*ExtentSize]
+			s.Sum = Sum(at)
+			checkExtents(t, at, s)
 		}
 	})
 }
 
+// sealFooter makes b the footer, of as many spans as its trailer says, of a file whose groups end at Align. It reports whether there is room for it.
+func sealFooter(b []byte) bool {
+	if len(b) < TrailerSize {
+		return false
+	}
+	trailer := b[len(b)-TrailerSize:]
+	directory := len(b) - TrailerSize - int(le.Uint32(trailer[52:]))*SpanSize
+	if directory < 0 {
+		return false
+	}
+	le.PutUint64(trailer[16:], 77)
+	le.PutUint64(trailer[24:], Align)
+	le.PutUint64(trailer[32:], uint64(Align+directory))
+	le.PutUint32(trailer[56:], Sum(b[directory:len(b)-TrailerSize]))
+	seal(trailer, trailerMagic)
+	return true
+}
+
+func FuzzExtents(f *testing.F) {
+	b, _, span, _ := footer(Align)
+	f.Add(b[:2*ExtentSize], int64(span.First), int64(span.Next))
+	f.Fuzz(func(t *testing.T, b []byte, first, next int64) {
+		s := Span{Count: uint32(len(b) / ExtentSize), First: stream.Offset(first), Next: stream.Offset(next), Sum: Sum(b)}
+		checkExtents(t, b, &s)
+	})
+}
+
+// checkExtents reads extents whose sum is right and checks what must be true of them.
+func checkExtents(t *testing.T, b []byte, s *Span) {
+	t.Helper()
+	extents, err := ReadExtents(b, s)
+	if err != nil {
+		return
+	}
+	if !bytes.Equal(AppendExtents(nil, extents), b) {
+		t.Fatalf("%d bytes are read as %+v", len(b), extents)
+	}
+	before := s.First - 1
+	for _, e := range extents {
+		if e.Base <= before || e.Base >= s.Next {
+			t.Fatalf("extents %+v of offsets %d to %d", extents, s.First, s.Next)
+		}
+		before = e.Base
+	}
+}
+
 func FuzzCheckpoint(f *testing.F) {
-	body := AppendCheckpointEntry(nil, 17, []byte("a"))
+	body := AppendCheckpointEntry(AppendCheckpointEntry(nil, 17, []byte("a")), 18, nil)
 	h := CheckpointHeader{Number: 1}
 	f.Add(append(h.Append(nil, body), body...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, at, err := ReadCheckpoint(b, func(Kind, []byte) error { return nil })
-		if err == nil && at != len(b) {
-			t.Fatalf("read %d of %d bytes without error", at, len(b))
+		if b = bytes.Clone(b); len(b) >= CheckpointHeaderSize {
+			body := b[CheckpointHeaderSize:]
+			le.PutUint64(b[56:], uint64(len(body)))
+			le.PutUint32(b[64:], Sum(body))
+			seal(b[:CheckpointHeaderSize], checkpointMagic)
+		}
+		var entries []byte
+		_, at, err := ReadCheckpoint(b, func(kind Kind, payload []byte) error {
+			entries = AppendCheckpointEntry(entries, kind, payload)
+			return nil
+		})
+		if at > len(b) || err == nil && (at != len(b) || !bytes.Equal(entries, b[CheckpointHeaderSize:])) {
+			t.Fatalf("read %d of %d bytes, %v", at, len(b), err)
 		}
 	})
 }
