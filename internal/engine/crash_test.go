@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -29,6 +30,7 @@ const crashSeeds = 6
 //   - of batches and documents that belong together there are all or none
 //   - documents, cursors and starts are those last acknowledged, or the one on its way
 //   - an idempotent producer goes on where it was: its repeats are told from what is new
+//   - a check finds no damage
 //   - the log goes on, and a clean restart changes nothing
 func TestPowerCut(t *testing.T) {
 	seeds := crashSeeds
@@ -167,7 +169,7 @@ func newWorkload(t *testing.T, seed uint64) *workload {
 func (w *workload) config(fs vfs.FS) Config {
 	c := tiny(fs)
 	c.Random = newSeeded(w.seed)
-	c.FileBytes, c.GroupBytes, c.RewriteDead = 20*kib, 8*kib, 0.3
+	c.FileBytes, c.GroupBytes, c.AllocateBytes, c.RewriteDead = 20*kib, 8*kib, 4*kib, 0.3 // a dead file is large enough to be written over
 	return c
 }
 
@@ -374,7 +376,11 @@ func (w *workload) delete() {
 // verify opens the disk of a cut and compares.
 func (w *workload) verify(c cut) {
 	ctx := context.Background()
-	e, err := Open(ctx, w.config(c.disk))
+	config := w.config(c.disk)
+	if r, err := Check(c.disk, config.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(r.Damage) > 0 { // nothing may be there yet
+		w.t.Errorf("check: %+v, %v", r, err)
+	}
+	e, err := Open(ctx, config)
 	if err != nil {
 		w.t.Errorf("open: %v", err)
 		return
