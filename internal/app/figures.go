@@ -35,6 +35,7 @@ var logFigureList = []logFigure{
 	figure("file_bytes", "Disk space of log files, reserved space included.", states, func(s *engine.Stats) float64 { return float64(s.FileBytes) }),
 	figure("live_bytes", "Bytes of readable batches.", states, func(s *engine.Stats) float64 { return float64(s.LiveBytes) }),
 	figure("tail_bytes", "Memory of the newest records.", states, func(s *engine.Stats) float64 { return float64(s.TailBytes) }),
+	figure("pinned_bytes", "Memory of records that readers still hold and that are no longer the newest.", states, func(s *engine.Stats) float64 { return float64(s.PinnedBytes) }),
 	figure("index_bytes", "Memory of file indexes.", states, func(s *engine.Stats) float64 { return float64(s.IndexBytes) }),
 	figure("recovery_seconds", "Time that opening the log took.", states, func(s *engine.Stats) float64 { return s.Recovery.Seconds() }),
 	figure("unclean_start", "1 if the log had not been closed before it was opened.", states, func(s *engine.Stats) float64 { return oneIf(s.Unclean) }),

@@ -16,6 +16,8 @@ type block struct {
 	used int // guarded by Engine.mu: where the next group begins
 	refs atomic.Int32
 	pool *blockPool
+
+	pinned atomic.Bool // the tail has let go, chunks have not
 }
 
 func (b *block) acquire() { b.refs.Add(1) }
@@ -23,14 +25,25 @@ func (b *block) acquire() { b.refs.Add(1) }
 func (b *block) release() {
 	switch n := b.refs.Add(-1); {
 	case n == 0:
+		if b.pinned.Swap(false) {
+			b.pool.pinned.Add(-int64(len(b.buf)))
+		}
 		b.pool.put(b)
 	case n < 0:
 		panic("engine: block released more often than acquired")
 	}
 }
 
+// pin counts the block as held by chunks alone until the last of them is released. The caller is the tail, and releases its references then.
+func (b *block) pin() {
+	b.pinned.Store(true)
+	b.pool.pinned.Add(int64(len(b.buf)))
+}
+
 // blockPool keeps a few blocks of the usual size, because making one means clearing it.
 type blockPool struct {
+	pinned atomic.Int64 // bytes of pinned blocks
+
 	size int
 	mu   sync.Mutex
 	free []*block
@@ -114,6 +127,7 @@ func (t *tail) add(file *logFile, at int64, bytes []byte, b *block) {
 // dropLocked drops the oldest block.
 func (t *tail) dropLocked() {
 	oldest := t.windows[0].block
+	oldest.pin() // before the last reference may go, which takes it back
 	n := 0
 	for n < len(t.windows) && t.windows[n].block == oldest {
 		t.windows[n] = window{}

@@ -23,6 +23,9 @@ type Config struct {
 
 	// TailBytes bounds the memory that keeps the newest part of the log for readers at its end.
 	TailBytes int64
+	// PinnedBytes bounds the memory that the tail has let go and that readers hold: beyond it they are given copies. What they held of the tail before
+	// may come on top.
+	PinnedBytes int64
 	// IndexBytes bounds the memory for the indexes of finished files.
 	IndexBytes int64
 	// AheadBytes bounds the memory for what is read from files before it is asked for, in parts of ReadBytes. Each may have the rest of one batch more.
@@ -77,6 +80,7 @@ func (c *Config) setDefaults() {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	orDefault(&c.TailBytes, 64*mib)
+	orDefault(&c.PinnedBytes, 64*mib)
 	orDefault(&c.IndexBytes, 32*mib)
 	orDefault(&c.AheadBytes, 16*mib)
 	orDefault(&c.FileBytes, 256*mib)
@@ -106,6 +110,7 @@ func (c Config) Validate() error {
 		}
 	}
 	between("TailBytes", c.TailBytes, 1, 1<<40)
+	between("PinnedBytes", c.PinnedBytes, 1, 1<<40)
 	between("IndexBytes", c.IndexBytes, 1, 1<<40)
 	between("AheadBytes", c.AheadBytes, 1, 1<<40)
 	between("FileBytes", c.FileBytes, 4*kib, 2<<30)

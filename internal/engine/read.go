@@ -15,7 +15,7 @@ import (
 const maxReadBatches = 1 << 16
 
 // Read implements stream.Log. What the tail of the log in memory still has is returned without copy; the rest is read from the files and
-// checked. Chunks share memory with the tail, so releasing them soon lets it be recycled.
+// checked. Chunks share memory with the tail, so releasing them soon lets it be recycled; if too many are not, the next are copies.
 func (e *Engine) Read(ctx context.Context, id stream.Shard, from stream.Offset, maxBytes int) (stream.Chunk, error) {
 	c := collector{engine: e, left: maxBytes}
 	next := from
@@ -166,7 +166,7 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 			block.release()
 			return from, nil
 		default:
-			c.share(block)
+			b = c.keep(b, block, r)
 			r.extents = r.extents[1:]
 			from, err = c.take(s, r, x, b, false)
 		}
@@ -271,13 +271,20 @@ func (c *collector) readDisk(s *shard, r *run, from stream.Offset) (stream.Offse
 	return from, nil
 }
 
-// share keeps an acquired block until the chunk is released.
-func (c *collector) share(b *block) {
-	if n := len(c.blocks); n > 0 && c.blocks[n-1] == b {
-		b.release()
-		return
+// keep returns the batch b, which lies in an acquired block, as it is until the chunk is released: with the block or, if readers hold too many of them,
+// however little they want of each, as a copy.
+func (c *collector) keep(b []byte, in *block, r *run) []byte {
+	n := len(c.blocks)
+	switch {
+	case n > 0 && c.blocks[n-1] == in:
+		in.release()
+	case in.pool.pinned.Load() < c.engine.cfg.PinnedBytes:
+		c.blocks = append(c.blocks, in)
+	default:
+		b = append(c.buffer(len(b), r)[:0], b...)
+		in.release()
 	}
-	c.blocks = append(c.blocks, b)
+	return b
 }
 
 func (c *collector) release() {

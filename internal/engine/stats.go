@@ -27,6 +27,7 @@ type Stats struct {
 	FileBytes   int64 // on disk, reserved space and the spare file included
 	LiveBytes   int64 // of batches that are readable
 	TailBytes   int64 // memory of the log's tail
+	PinnedBytes int64 // memory that the tail has let go and readers have not
 	IndexBytes  int64 // memory of cached indexes
 	Recovery    time.Duration
 	Unclean     bool // Open found that the log had not been closed
@@ -47,7 +48,7 @@ func (e *Engine) Stats(shards bool) Stats {
 	s := Stats{
 		Groups: c.groups.Load(), Syncs: c.syncs.Load(), Written: c.written.Load(), ColdReads: c.coldReads.Load(),
 		Checkpoints: c.checkpoints.Load(), Rewrites: c.rewrites.Load(), Rewritten: c.rewritten.Load(), Removed: c.removed.Load(), Recycled: c.recycled.Load(),
-		TailBytes: e.tail.size(), IndexBytes: e.index.size(), Recovery: e.recovery, Unclean: e.unclean,
+		TailBytes: e.tail.size(), PinnedBytes: e.pool.pinned.Load(), IndexBytes: e.index.size(), Recovery: e.recovery, Unclean: e.unclean,
 	}
 	e.mu.Lock()
 	s.Full = e.full
