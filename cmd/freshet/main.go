@@ -104,7 +104,7 @@ func newParser(c *cli, t *terminal) (*kong.Kong, *settingsFile, error) {
 func defaultsForHelp() kong.Vars {
 	d := app.Defaults()
 	return kong.Vars{
-		"data": d.Data, "kafka": d.Kafka, "aws": d.AWS, "auth": d.Auth, "partitions": fmt.Sprint(d.DefaultPartitions),
+		"data": d.Data, "kafka": d.Kafka, "aws": d.AWS, "auth": d.Auth, "partitions": fmt.Sprint(d.DefaultPartitions), "shards": fmt.Sprint(d.MaxShards),
 		"tail": d.TailMemory.String(), "drain": d.DrainTimeout.String(), "level": d.LogLevel, "format": d.LogFormat,
 	}
 }

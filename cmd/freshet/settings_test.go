@@ -31,12 +31,12 @@ func TestSettingsMeanTheSameWhereverTheyStand(t *testing.T) {
 	off := false
 	want := app.Config{
 		Data: "d", Kafka: "k:1", KafkaAdvertised: "a:2", AWS: "w:3", AWSTLS: "t:4", Insecure: true, Auth: "verify",
-		AccessKeys: []string{"a:b", "c:d"}, AcceptAnyRF: &off, AutoCreateTopics: &off, DefaultPartitions: 7, TailMemory: 3 << 20,
+		AccessKeys: []string{"a:b", "c:d"}, AcceptAnyRF: &off, AutoCreateTopics: &off, DefaultPartitions: 7, MaxShards: 8, TailMemory: 3 << 20,
 		DrainTimeout: 90 * time.Second, LogLevel: "warn", LogFormat: "json", Pprof: true,
 	}
 	values := map[string]string{
 		"data": "d", "kafka": "k:1", "kafka-advertised": "a:2", "aws": "w:3", "aws-tls": "t:4", "insecure": "true", "auth": "verify",
-		"access-keys": "a:b,c:d", "accept-any-rf": "false", "auto-create-topics": "false", "default-partitions": "7", "tail-memory": "3MiB",
+		"access-keys": "a:b,c:d", "accept-any-rf": "false", "auto-create-topics": "false", "default-partitions": "7", "max-shards": "8", "tail-memory": "3MiB",
 		"drain-timeout": "1m30s", "log-level": "warn", "log-format": "json", "pprof": "true",
 	}
 	var flags []string

@@ -25,6 +25,7 @@ type Config struct {
 	AcceptAnyRF       *bool `name:"accept-any-rf" negatable:"" help:"Create topics that ask for several replicas with one, and say so in the log (on unless --no-accept-any-rf)."`
 	AutoCreateTopics  *bool `name:"auto-create-topics" negatable:"" help:"Create the topics that Kafka clients ask for (on unless --no-auto-create-topics)."`
 	DefaultPartitions int   `name:"default-partitions" default:"${partitions}" help:"Partitions of topics created without a number (1 to 10000)."`
+	MaxShards         int   `name:"max-shards" default:"${shards}" help:"Shards and partitions of all streams and topics together (1 to 10000000)."`
 
 	TailMemory   Size          `name:"tail-memory" default:"${tail}" help:"Memory for the newest records of all streams (1MiB to 1TiB)."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"${drain}" help:"How long requests in progress have to finish when the node is stopped (1ms to 1h)."`
@@ -51,6 +52,7 @@ func Defaults() Config {
 		AcceptAnyRF:       &on,
 		AutoCreateTopics:  &on,
 		DefaultPartitions: 1,
+		MaxShards:         200_000,
 		TailMemory:        64 << 20,
 		DrainTimeout:      10 * time.Second,
 		LogLevel:          "info",

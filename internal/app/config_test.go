@@ -52,7 +52,7 @@ func TestValidateNamesEveryWrongKey(t *testing.T) {
 		{"keys that are not checked", Config{AccessKeys: []string{"a:b"}}, []string{"access-keys"}},
 		{"keys that are none", Config{Auth: AuthVerify, AccessKeys: []string{"a", ":hunter2", "c:", "d:hunter2", "d:f"}}, []string{"access-keys", "access-keys", "access-keys", "access-keys"}},
 		{"unknown words", Config{Auth: "maybe", LogLevel: "loud", LogFormat: "xml"}, []string{"auth", "log-level", "log-format"}},
-		{"numbers out of bounds", Config{DefaultPartitions: -1, TailMemory: 1, DrainTimeout: -1}, []string{"default-partitions", "tail-memory", "drain-timeout"}},
+		{"numbers out of bounds", Config{DefaultPartitions: -1, MaxShards: -1, TailMemory: 1, DrainTimeout: -1}, []string{"default-partitions", "max-shards", "tail-memory", "drain-timeout"}},
 	} {
 		err := row.config.Validate()
 		var keys []string

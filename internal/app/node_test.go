@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
@@ -259,6 +260,42 @@ func TestNodeEndsWhenTheLogFails(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("the node goes on without a disk")
+	}
+}
+
+// TestNodeBoundsShards: each protocol says in its own words that there are too many, also for topics that nobody asked for by name.
+func TestNodeBoundsShards(t *testing.T) {
+	node := start(t, app.Config{MaxShards: 2}, app.Deps{})
+	client := kafkaClient(t, node)
+	admin := kadm.NewClient(client)
+	create := func(partitions int32, topic string) error {
+		r, err := admin.CreateTopic(t.Context(), partitions, 1, nil, topic)
+		return cmp.Or(err, r.Err)
+	}
+	if err := create(3, "large"); !errors.Is(err, kerr.PolicyViolation) {
+		t.Errorf("topic of three partitions: %v", err)
+	}
+	if err := create(1, "t"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := admin.UpdatePartitions(t.Context(), 3, "t"); err != nil || !errors.Is(r["t"].Err, kerr.PolicyViolation) {
+		t.Errorf("three partitions: %+v, %v", r, err)
+	}
+	if err := create(1, "u"); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "v", Value: []byte("v")}).FirstErr(); !errors.Is(err, kerr.PolicyViolation) {
+		t.Errorf("record for a topic too many: %v", err)
+	}
+	_, err := kinesisClient(node).CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("s"), ShardCount: aws.Int32(1)})
+	if _, ok := errors.AsType[*types.LimitExceededException](err); !ok {
+		t.Errorf("stream too many: %v", err)
+	}
+	if _, err := admin.DeleteTopics(t.Context(), "u"); err != nil {
+		t.Fatal(err)
+	}
+	if err := create(1, "w"); err != nil {
+		t.Errorf("topic in the place of a deleted one: %v", err)
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 func (n *Node) openEngine(ctx context.Context) (*engine.Engine, error) {
 	return engine.Open(ctx, engine.Config{
 		Dir: n.config.Data, FS: n.deps.FS, Clock: n.deps.Clock, Random: n.deps.Random, Logger: n.logger.With("part", "log"),
-		TailBytes: int64(n.config.TailMemory),
+		TailBytes: int64(n.config.TailMemory), MaxShards: n.config.MaxShards,
 	})
 }
 

@@ -26,6 +26,7 @@ const (
 	minTailMemory    = 1 << 20
 	maxTailMemory    = 1 << 40
 	maxPartitions    = 10_000
+	maxMaxShards     = 10_000_000
 	minDrainTimeout  = time.Millisecond
 	maxDrainTimeout  = time.Hour
 	maxAccessKeys    = 1000
@@ -39,7 +40,7 @@ func (c Config) Validate() error { return c.withDefaults().validate() }
 // wrote must not mean the default in silence.
 func (c Config) ValidateGiven() error {
 	filled := c.withDefaults()
-	filled.DefaultPartitions, filled.TailMemory, filled.DrainTimeout = c.DefaultPartitions, c.TailMemory, c.DrainTimeout
+	filled.DefaultPartitions, filled.MaxShards, filled.TailMemory, filled.DrainTimeout = c.DefaultPartitions, c.MaxShards, c.TailMemory, c.DrainTimeout
 	return filled.validate()
 }
 
@@ -53,6 +54,9 @@ func (c Config) validate() error {
 	c.validateAuth(v)
 	if c.DefaultPartitions < 1 || c.DefaultPartitions > maxPartitions {
 		v.wrong("default-partitions", strconv.Itoa(c.DefaultPartitions)+" is out of bounds", fmt.Sprintf("give 1 to %d", maxPartitions))
+	}
+	if c.MaxShards < 1 || c.MaxShards > maxMaxShards {
+		v.wrong("max-shards", strconv.Itoa(c.MaxShards)+" is out of bounds", fmt.Sprintf("give 1 to %d", maxMaxShards))
 	}
 	if c.TailMemory < minTailMemory || c.TailMemory > maxTailMemory {
 		v.wrong("tail-memory", c.TailMemory.String()+" is out of bounds", fmt.Sprintf("give %s to %s", Size(minTailMemory), Size(maxTailMemory)))

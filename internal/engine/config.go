@@ -50,6 +50,8 @@ type Config struct {
 	SpaceInterval time.Duration
 	// RewriteDead is the share of dead bytes from which a file is written anew without them, 0..1; >= 1 never, then only wholly dead files go.
 	RewriteDead float64
+	// MaxShards bounds the shards of all streams: each costs memory, and a place in every checkpoint, as long as it is there.
+	MaxShards int
 	// ProducerExpiration is how long a silent idempotent producer is remembered, MaxProducers how many per shard.
 	ProducerExpiration time.Duration
 	MaxProducers       int
@@ -93,6 +95,7 @@ func (c *Config) setDefaults() {
 	orDefault(&c.RetentionInterval, 30*time.Second)
 	orDefault(&c.SpaceInterval, time.Second)
 	orDefault(&c.RewriteDead, 0.5)
+	orDefault(&c.MaxShards, 200_000)
 	orDefault(&c.ProducerExpiration, producers.DefaultExpiration)
 	orDefault(&c.MaxProducers, producers.DefaultMaxProducers)
 }
@@ -122,6 +125,7 @@ func (c Config) Validate() error {
 	between("ReadBytes", c.ReadBytes, kib, 64*mib)
 	between("RetentionInterval", int64(c.RetentionInterval), int64(time.Millisecond), 1<<62)
 	between("SpaceInterval", int64(c.SpaceInterval), int64(time.Millisecond), 1<<62)
+	between("MaxShards", int64(c.MaxShards), 1, 1<<30)
 	between("MaxProducers", int64(c.MaxProducers), 1, 1<<30)
 	if c.RewriteDead < 0 {
 		errs = append(errs, fmt.Errorf("RewriteDead: %v is negative", c.RewriteDead))

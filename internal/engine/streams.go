@@ -25,6 +25,9 @@ func (e *Engine) Create(ctx context.Context, spec stream.Spec) (*stream.Stream, 
 	if _, err := e.Stream(ctx, spec.Name); err == nil {
 		return nil, fmt.Errorf("%w: stream %s", stream.ErrExists, spec.Name)
 	}
+	if err := e.checkShards(spec.Shards); err != nil {
+		return nil, err
+	}
 	id, err := stream.NewID(e.cfg.Random)
 	if err != nil {
 		return nil, err
@@ -33,6 +36,17 @@ func (e *Engine) Create(ctx context.Context, spec stream.Spec) (*stream.Stream, 
 		ID: id, Name: spec.Name, Shards: spec.Shards, Config: spec.Config, Labels: maps.Clone(spec.Labels), Created: e.cfg.Clock.Now(),
 	}
 	return s, e.proposeAll(ctx, false, &streamChange{s})
+}
+
+// checkShards says whether there may be so many shards more. The caller holds admin.
+func (e *Engine) checkShards(more int32) error {
+	e.view.RLock()
+	have := len(e.tables.shards)
+	e.view.RUnlock()
+	if more > 0 && have+int(more) > e.cfg.MaxShards {
+		return fmt.Errorf("%w: there are %d, %d more are asked for, and there may be %d in all (max-shards)", stream.ErrTooMany, have, more, e.cfg.MaxShards)
+	}
+	return nil
 }
 
 // proposeAll is propose for callers that hold admin: it does not return before the changes are published or refused, whatever ctx does, since
@@ -67,6 +81,9 @@ func (e *Engine) Alter(ctx context.Context, id stream.ID, change stream.Change) 
 	if change.Shards != nil {
 		if *change.Shards < s.Shards || *change.Shards > maxShards {
 			return nil, fmt.Errorf("%w: %d shards, stream %s has %d and may have up to %d", stream.ErrInvalid, *change.Shards, s.Name, s.Shards, maxShards)
+		}
+		if err := e.checkShards(*change.Shards - s.Shards); err != nil {
+			return nil, err
 		}
 		s.Shards = *change.Shards
 	}

@@ -5,7 +5,7 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// maxShards bounds the shards of one stream.
+// maxShards bounds the shards of one stream, whatever Config.MaxShards allows.
 const maxShards = 1 << 20
 
 // tables is what the log knows, batches apart. Only changes alter it. Guarded by Engine.view.

@@ -10,6 +10,7 @@ var (
 	ErrInvalid     = errors.New("invalid")
 	ErrNotFound    = errors.New("not found")
 	ErrExists      = errors.New("already exists")
+	ErrTooMany     = errors.New("too many shards")
 	ErrOutOfRange  = errors.New("offset out of range")
 	ErrTooLarge    = errors.New("batch too large")
 	ErrTimestamp   = errors.New("timestamp out of bounds")

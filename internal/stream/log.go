@@ -8,9 +8,9 @@ import (
 // Log stores streams. All methods are safe for concurrent use; those that take a context may block on disk or network, and give up with
 // the context's cause. The acceptance suite of every implementation is in package streamtest.
 type Log interface {
-	// Create makes a stream, readable and durable when it returns. ErrExists, ErrInvalid.
+	// Create makes a stream, readable and durable when it returns. ErrExists, ErrInvalid, ErrTooMany.
 	Create(ctx context.Context, spec Spec) (*Stream, error)
-	// Alter changes a stream and returns it as it then is. ErrNotFound, ErrInvalid (shards cannot shrink).
+	// Alter changes a stream and returns it as it then is. ErrNotFound, ErrInvalid (shards cannot shrink), ErrTooMany.
 	Alter(ctx context.Context, id ID, change Change) (*Stream, error)
 	// Delete removes a stream with all its records and cursors. ErrNotFound.
 	Delete(ctx context.Context, id ID) error

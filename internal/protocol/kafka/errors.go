@@ -31,6 +31,7 @@ var kinds = []struct {
 }{
 	{stream.ErrNotFound, kerr.UnknownTopicOrPartition},
 	{stream.ErrExists, kerr.TopicAlreadyExists},
+	{stream.ErrTooMany, kerr.PolicyViolation},
 	{stream.ErrOutOfRange, kerr.OffsetOutOfRange},
 	{stream.ErrTooLarge, kerr.MessageTooLarge},
 	{stream.ErrTimestamp, kerr.InvalidTimestamp},

@@ -84,6 +84,8 @@ func failure(call *aws.Call, name stream.Name, err error) error {
 		return streamNotFound(call, name)
 	case errors.Is(err, stream.ErrExists):
 		return streamExists(call, name)
+	case errors.Is(err, stream.ErrTooMany):
+		return aws.Errorf(api.ErrLimitExceeded, "This request would exceed the limit of this node: %s.", err)
 	case errors.Is(err, stream.ErrTooLarge):
 		return invalidArgument("Records are larger than stream %s accepts: %s.", name, err)
 	case errors.Is(err, stream.ErrTimestamp), errors.Is(err, stream.ErrInvalid):
