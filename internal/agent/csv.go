@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // csvFormat makes JSON objects of rows; the first row of a file names the fields. Values stay text: csv does not know more.
@@ -47,9 +48,11 @@ func (f *csvFormat) record(text []byte) ([]byte, string, error) {
 
 // begin takes the header.
 func (f *csvFormat) begin(row []string) error {
-	row[0] = string(bytes.TrimPrefix([]byte(row[0]), []byte("\xef\xbb\xbf"))) // byte order mark
+	row[0] = strings.TrimPrefix(row[0], "\ufeff") // byte order mark
 	seen := map[string]bool{}
-	for _, name := range row {
+	for i, name := range row {
+		name = strings.ToValidUTF8(name, "\ufffd") // as JSON will have it, where different names may become one
+		row[i] = name
 		if seen[name] {
 			return fmt.Errorf("header names %q twice", name)
 		}
