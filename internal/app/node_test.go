@@ -435,7 +435,7 @@ func subscribe(ctx context.Context, t *testing.T, node running) {
 	events := subscription.GetStream().Events()
 	first, open := (<-events).(*types.SubscribeToShardEventStreamMemberSubscribeToShardEvent)
 	if !open || len(first.Value.Records) != 1 {
-		t.Fatalf("first event %+v", first)
+		t.Fatalf("first event %+v, %v", first, subscription.GetStream().Err())
 	}
 	drained := make(chan struct{})
 	go func() {

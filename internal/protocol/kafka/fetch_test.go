@@ -228,7 +228,10 @@ func TestFetchStartsAtTheBatchThatHoldsTheOffset(t *testing.T) {
 // waiting starts a server on a virtual clock.
 func waiting(t *testing.T) (*node, *clock.Virtual) {
 	v := clock.NewVirtual(time.UnixMilli(1_700_000_000_000))
-	return start(t, func(c *kafka.Config) { c.Clock = v }), v
+	n := start(t, func(c *kafka.Config) { c.Clock = v })
+	// The server's own sleepers: the connections' ticker, the ticker and the timer of groups. Who counts others must not count these.
+	eventually(t, "the server is up", func() bool { return v.Waiting() >= 3 })
+	return n, v
 }
 
 func TestFetchWaits(t *testing.T) {
