@@ -33,9 +33,15 @@ func (e *Engine) Read(ctx context.Context, id stream.Shard, from stream.Offset, 
 	e.view.RUnlock()
 	if from < bounds.Start || from > bounds.End {
 		c.release()
-		return stream.NewChunk(bounds, nil, nil), fmt.Errorf("%w: %d is not between %d and %d", stream.ErrOutOfRange, from, bounds.Start, bounds.End)
+		return stream.NewChunk(bounds, nil, nil), outOfRange(from, bounds)
 	}
 	next, err := c.walk(ctx, s, next, bounds.End)
+	if err == nil && len(c.batches) == 0 && from < bounds.End {
+		// Trimmed or deleted meanwhile. An empty chunk would say that no record is left.
+		if bounds, err = e.Bounds(ctx, id); err == nil {
+			err = outOfRange(from, bounds)
+		}
+	}
 	if err != nil || len(c.batches) == 0 {
 		c.release()
 		return stream.NewChunk(bounds, nil, nil), err
@@ -47,6 +53,10 @@ func (e *Engine) Read(ctx context.Context, id stream.Shard, from stream.Offset, 
 			e.readAhead.begin(e, s, next, maxBytes)
 		}
 	}), nil
+}
+
+func outOfRange(offset stream.Offset, b stream.Bounds) error {
+	return fmt.Errorf("%w: %d is not between %d and %d", stream.ErrOutOfRange, offset, b.Start, b.End)
 }
 
 // run is consecutive extents of one file, found under the lock and read outside it.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -89,4 +90,43 @@ func TestPrefixOfAGrowingShard(t *testing.T) {
 	}
 	stop()
 	appending.Wait()
+}
+
+// TestReadBesideTrims: a chunk is empty only at the end of what is readable; a reader that a trim overtakes is told so. Readers go on behind what an
+// empty chunk covers, and would pass over what is left.
+func TestReadBesideTrims(t *testing.T) {
+	ctx := context.Background()
+	e := mustOpen(t, tiny(vfs.NewMem()))
+	closing(t, e)
+	st, err := e.Create(ctx, stream.Spec{Name: "s", Shards: 1})
+	must(t, err)
+	const count = 1000
+	for range count {
+		testAppend(t, e, st.Shard(0), batchOf(kib))
+	}
+	var trims sync.WaitGroup
+	trims.Go(func() {
+		for before := stream.Offset(50); before < count; before += 50 {
+			if _, err := e.Trim(ctx, st.Shard(0), before); err != nil {
+				t.Errorf("trim: %v", err)
+			}
+		}
+	})
+	t.Cleanup(trims.Wait)
+	var from stream.Offset
+	for from < count-50 {
+		chunk, err := e.Read(ctx, st.Shard(0), from, 1)
+		switch {
+		case errors.Is(err, stream.ErrOutOfRange):
+			if chunk.Bounds.Start <= from {
+				t.Fatalf("reading at %d is refused within %+v", from, chunk.Bounds)
+			}
+		case err != nil:
+			t.Fatal(err)
+		case len(chunk.Batches) == 0:
+			t.Fatalf("nothing at %d within %+v", from, chunk.Bounds)
+		}
+		from = chunk.Bounds.Start
+		chunk.Release()
+	}
 }

@@ -27,7 +27,8 @@ type Log interface {
 	Append(ctx context.Context, entries []Append) *Ticket
 
 	// Read returns whole batches of a shard from the one that holds from on, up to maxBytes, the first one whatever its size. It does not
-	// wait: at the end it returns an empty chunk. ErrOutOfRange outside [Start, End], with Bounds filled in the chunk even then.
+	// wait: an empty chunk says that there is no batch from there to Bounds.End. ErrOutOfRange outside [Start, End], with Bounds filled in
+	// the chunk even then.
 	Read(ctx context.Context, shard Shard, from Offset, maxBytes int) (Chunk, error)
 	// Bounds returns the limits of a shard. ErrNotFound.
 	Bounds(ctx context.Context, shard Shard) (Bounds, error)
