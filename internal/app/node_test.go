@@ -22,6 +22,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -80,6 +82,14 @@ func kafkaClient(t *testing.T, n running) *kgo.Client {
 
 func kinesisClient(n running) *kinesis.Client {
 	return kinesis.New(kinesis.Options{
+		Region: "eu-west-1", BaseEndpoint: aws.String(n.Addresses().AWS),
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "hunter2", ""),
+		HTTPClient:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+	})
+}
+
+func firehoseClient(n running) *firehose.Client {
+	return firehose.New(firehose.Options{
 		Region: "eu-west-1", BaseEndpoint: aws.String(n.Addresses().AWS),
 		Credentials: credentials.NewStaticCredentialsProvider("AKID", "hunter2", ""),
 		HTTPClient:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
@@ -290,6 +300,15 @@ func TestNodeBoundsShards(t *testing.T) {
 	_, err := kinesisClient(node).CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("s"), ShardCount: aws.Int32(1)})
 	if _, ok := errors.AsType[*types.LimitExceededException](err); !ok {
 		t.Errorf("stream too many: %v", err)
+	}
+	_, err = firehoseClient(node).CreateDeliveryStream(t.Context(), &firehose.CreateDeliveryStreamInput{
+		DeliveryStreamName: aws.String("d"),
+		ExtendedS3DestinationConfiguration: &firehosetypes.ExtendedS3DestinationConfiguration{
+			BucketARN: aws.String("arn:aws:s3:::bucket"), RoleARN: aws.String("arn:aws:iam::000000000000:role/r"),
+		},
+	})
+	if _, ok := errors.AsType[*firehosetypes.LimitExceededException](err); !ok {
+		t.Errorf("delivery stream too many: %v", err)
 	}
 	if _, err := admin.DeleteTopics(t.Context(), "u"); err != nil {
 		t.Fatal(err)

@@ -16,10 +16,12 @@ func notFound(call *aws.Call, name string) *aws.Error {
 	return aws.Errorf(api.ErrResourceNotFound, "Firehose %s under account %s not found.", name, call.Account)
 }
 
-// unavailable turns an error of the log into what a producer sees: what it may repeat later is ServiceUnavailableException, anything else an
-// internal failure.
+// unavailable turns an error of the log into what a client sees: what it may repeat later is ServiceUnavailableException, a node that has no room
+// for another stream LimitExceededException, anything else an internal failure.
 func unavailable(err error) error {
 	switch {
+	case errors.Is(err, stream.ErrTooMany):
+		return aws.Errorf(api.ErrLimitExceeded, "The delivery stream's own stream would exceed the limit of this node: %s.", err)
 	case errors.Is(err, stream.ErrFull):
 		return aws.Errorf(api.ErrServiceUnavailable, "The disk is full: nothing was written. Delivery goes on, and writing resumes when there is space.")
 	case errors.Is(err, stream.ErrUnavailable), errors.Is(err, stream.ErrClosed), errors.Is(err, stream.ErrNotFound):
