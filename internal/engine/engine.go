@@ -1,10 +1,11 @@
 // Package engine is the embedded log: stream.Log and state.Store in one directory, on one disk.
 //
-// Everything that happens goes as a frame into one sequence of log files, and those files are the storage: nothing is written a second
-// time to be read. Nothing is taken that has no place on the disk (place.go, spare.go). What many callers append is written and synced as one group (group.go, commit.go), published to readers once it is
-// durable (shard.go), and stays in memory for readers at the end under one budget (block.go; older batches: read.go, ahead.go). A full file gets an index at its end and
-// a checkpoint of everything else beside it (finish.go, checkpoint.go), so that opening reads at most the last files (recover.go). Files
-// whose bytes are mostly dead are written anew (rewrite.go). The bytes are drawn in package format.
+// Everything that happens goes as a frame into one sequence of log files, and those files are the storage: nothing is written a second time
+// to be read. Nothing is taken that has no place on the disk (place.go, spare.go). What many callers append is written and synced as one
+// group (group.go, commit.go), published to readers once it is durable (shard.go), and stays in memory for readers at the end under one
+// budget (block.go; older batches: read.go, ahead.go). A full file gets an index at its end and a checkpoint of everything else beside it
+// (finish.go, checkpoint.go), so that opening reads at most the last files (recover.go). Files whose bytes are mostly dead are written anew
+// (rewrite.go). The bytes are drawn in package format.
 //
 // The types to know: Engine, Config, and Check, which verifies a directory offline.
 //

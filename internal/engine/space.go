@@ -9,11 +9,11 @@ import (
 	"github.com/freshet/freshet/internal/vfs"
 )
 
-// Space is provided ahead of the writer, for two reasons. Who appends need not make sure of it (place.go), and learns early that the disk is full:
-// then appends are refused, reads go on, and there is room for what frees space. And a sync is cheap only if it has no blocks to enter in the file system's books:
-// a group of 4 KiB takes half the time where zeros were written before (docs/engine.md has the figures). Zeros cost a second write, so
-// they are written only while groups are small: then the disk is idle most of the time and someone waits for every sync. Under bulk load
-// the writer overtakes them and extends the file.
+// Space is provided ahead of the writer, for two reasons. Who appends need not make sure of it (place.go), and learns early that the disk
+// is full: then appends are refused, reads go on, and there is room for what frees space. And a sync is cheap only if it has no blocks to
+// enter in the file system's books: a group of 4 KiB takes half the time where zeros were written before (docs/engine.md has the figures).
+// Zeros cost a second write, so they are written only while groups are small: then the disk is idle most of the time and someone waits for
+// every sync. Under bulk load the writer overtakes them and extends the file.
 
 // smallGroup is the size in bytes from which on a group makes zeros not worth their price.
 const smallGroup = 16 * kib
@@ -130,7 +130,8 @@ func (e *Engine) setFullLocked(full bool) {
 	}
 }
 
-// untilSpace repeats action while the disk is full. What it holds up was taken already, so it gives up only when the engine closes, fails or is told to.
+// untilSpace repeats action while the disk is full. What it holds up was taken already, so it gives up only when the engine closes, fails
+// or is told to.
 func (e *Engine) untilSpace(action func() error) error {
 	err := action()
 	if isFull(err) {

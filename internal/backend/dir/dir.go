@@ -4,8 +4,8 @@
 //	root/.staging/<n>        objects being written; emptied by the first writer of the next start
 //	root/.uploads/<id>/      parts of multipart uploads, which outlive a restart
 //
-// A committed object is durable: its bytes and the directories above it are synced before the rename that shows it, its name after it. One process at a time may
-// write below a root; any number may read.
+// A committed object is durable: its bytes and the directories above it are synced before the rename that shows it, its name after it. One
+// process at a time may write below a root; any number may read.
 //
 // It refuses keys whose file would be another key's on this file system: one that folds case (macOS, Windows) has no place for both "a" and
 // "A". Where paths are short (macOS: 1,024 bytes) the system's error refuses longer ones. Windows does not sync directories, and does not

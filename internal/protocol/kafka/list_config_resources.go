@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// listConfigResources names what has configs: topics, the broker and its loggers (KIP-1142). v0 asks for client metrics alone, of which there are none, as
-// there are of groups.
+// listConfigResources names what has configs: topics, the broker and its loggers (KIP-1142). v0 asks for client metrics alone, of which
+// there are none, as there are of groups.
 func (s *Server) listConfigResources(ctx context.Context, _ *Client, req *kmsg.ListConfigResourcesRequest) *kmsg.ListConfigResourcesResponse {
 	resp := req.ResponseKind().(*kmsg.ListConfigResourcesResponse)
 	if req.Version == 0 {

@@ -200,8 +200,8 @@ func (l *Log) trimLocked(s *shard, start stream.Offset) {
 	l.movedLocked(s.address)
 }
 
-// Retain drops what has outlived its stream's retention by now, whole batches from the start on: those whose latest timestamp, or appending if that was before, is older than
-// Config.Retention, and those without which the shard still has Config.RetentionBytes.
+// Retain drops what has outlived its stream's retention by now, whole batches from the start on: those whose latest timestamp, or appending
+// if that was before, is older than Config.Retention, and those without which the shard still has Config.RetentionBytes.
 func (l *Log) Retain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
