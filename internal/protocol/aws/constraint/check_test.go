@@ -190,14 +190,15 @@ func TestPatternsAcceptWholeValues(t *testing.T) {
 	}
 }
 
-// A pooled path may have been collected, which costs one; 500 records cost nothing.
+// A call that finds the pool of paths empty, as after a collection and often under the race
+// detector, makes a path and grows it: a handful of allocations, however many the records.
 func TestSatisfiedRecordsCostNoAllocation(t *testing.T) {
 	in := &kinesis.PutRecordsInput{StreamName: new("bench"), Records: make([]kinesis.PutRecordsRequestEntry, 500)}
 	for i := range in.Records {
 		in.Records[i] = kinesis.PutRecordsRequestEntry{Data: make([]byte, 100), PartitionKey: new("key-123")}
 	}
 	s, v := kinesis.Model.Shape("PutRecordsInput"), reflect.ValueOf(in).Elem()
-	if n := testing.AllocsPerRun(10, func() { Check(s, v, "p") }); n > 1 {
+	if n := testing.AllocsPerRun(10, func() { Check(s, v, "p") }); n > 10 {
 		t.Errorf("%v allocations for 500 records", n)
 	}
 }
