@@ -122,8 +122,9 @@ func bombed(t *testing.T) (*rig, *slowLog) {
 	shard := r.topic("topic", 1).Shard(0)
 	var b batch.Builder
 	b.Add(rigStart.UnixMilli(), nil, make([]byte, batch.DefaultMaxDecompressed))
-	bomb := compress(t, batch.Zstd, b.Finish(batch.NoProducer))
-	if len(bomb) > 64<<10 {
+	// Not by zstd: its decoders are pooled, and one made in a bubble of synctest has channels that nobody outside may receive from.
+	bomb := compress(t, batch.Gzip, b.Finish(batch.NoProducer))
+	if len(bomb) > batch.DefaultMaxDecompressed/1000 {
 		t.Fatalf("the bomb has %d bytes", len(bomb))
 	}
 	for range 4 {
