@@ -318,6 +318,32 @@ func TestNodeBoundsShards(t *testing.T) {
 	}
 }
 
+// TestNodeTagsAtOnce: changes of one stream at the same moment are made one after the other, all of them.
+func TestNodeTagsAtOnce(t *testing.T) {
+	node := start(t, app.Config{}, app.Deps{})
+	client := kinesisClient(node)
+	if _, err := client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("s"), ShardCount: aws.Int32(1)}); err != nil {
+		t.Fatal(err)
+	}
+	const callers = 24
+	var calls sync.WaitGroup
+	for i := range callers {
+		calls.Go(func() {
+			_, err := client.AddTagsToStream(t.Context(), &kinesis.AddTagsToStreamInput{
+				StreamName: aws.String("s"), Tags: map[string]string{fmt.Sprintf("tag-%02d", i): "v"},
+			}, func(o *kinesis.Options) { o.Retryer = aws.NopRetryer{} })
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+	out, err := client.ListTagsForStream(t.Context(), &kinesis.ListTagsForStreamInput{StreamName: aws.String("s")})
+	if err != nil || len(out.Tags) != callers {
+		t.Errorf("%d tags, %v", len(out.Tags), err)
+	}
+}
+
 // TestDiskFailsAtStartOrEnd: that a disk fails is said as such also by a node that does not serve yet, or any more.
 func TestDiskFailsAtStartOrEnd(t *testing.T) {
 	for _, name := range []string{"next.tmp", "checkpoint.tmp"} { // one is synced first of all, the other last

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,7 +74,16 @@ func (e *Engine) Transact(ctx context.Context, entries []stream.Append, changes 
 	now := e.nowLocked()
 	versions, err := e.checkAllLocked(arrivals, documents, now)
 	if err != nil {
+		var winner *receipt
+		if errors.Is(err, state.ErrConflict) && e.isAheadLocked(documents) {
+			winner = e.receiptLocked()
+		}
 		e.mu.Unlock()
+		if winner != nil {
+			if err := winner.wait(ctx); err != nil {
+				return nil, nil, err
+			}
+		}
 		return nil, nil, err
 	}
 	for i := range arrivals {
@@ -289,10 +299,7 @@ func (e *Engine) repeatLocked(a *arrival, old producers.Batch) bool {
 
 // awaitLocked makes t finish with the last group that is not published yet.
 func (e *Engine) awaitLocked(t *stream.Ticket) {
-	g := e.open
-	if g.payload == 0 && e.writing != nil {
-		g = e.writing // only repeats of what is being written: no group of their own
-	}
+	g := e.lastLocked()
 	g.tickets = append(g.tickets, t)
 	e.wake()
 }

@@ -25,10 +25,19 @@ func (e *Engine) wake() {
 	}
 }
 
-// receiptLocked returns the receipt for what was put into the open group.
+// lastLocked returns the last group that is not published yet: what waits for it alone, as a repeat does, needs no group of its own.
+func (e *Engine) lastLocked() *group {
+	if e.open.payload == 0 && e.writing != nil {
+		return e.writing
+	}
+	return e.open
+}
+
+// receiptLocked returns the receipt for everything taken so far.
 func (e *Engine) receiptLocked() *receipt {
 	r := &receipt{done: make(chan struct{})}
-	e.open.receipts = append(e.open.receipts, r)
+	g := e.lastLocked()
+	g.receipts = append(g.receipts, r)
 	e.wake()
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -73,6 +74,12 @@ func (e *Engine) checkDocumentsLocked(documents []*document) ([]int64, error) {
 		d.version = versions[i]
 	}
 	return versions, nil
+}
+
+// isAheadLocked says whether one of the documents is changed by what is not published yet: who lost to that change waits for it, because
+// Get, with which it begins again, shows what is published.
+func (e *Engine) isAheadLocked(documents []*document) bool {
+	return slices.ContainsFunc(documents, func(d *document) bool { return e.ahead[d.key] != nil })
 }
 
 // changeDocumentLocked puts a checked document into the open group.

@@ -75,9 +75,10 @@ type Change struct {
 // Store keeps documents and leases. All methods are safe for concurrent use and may block on disk or network; what they changed is
 // durable when they return. The acceptance suite of every implementation is in package statetest.
 type Store interface {
-	// Apply makes all changes or, if one finds another version than it expects, none: then ErrConflict. It returns the new versions,
-	// 0 for a deleted document. The store copies the values. ErrInvalid for a key that cannot be or is changed twice at once, ErrTooLarge for a
-	// value of more than MaxValue or more at once than the store can take, ErrFull, ErrUnavailable, ErrClosed; the last three go for leases too.
+	// Apply makes all changes or, if one finds another version than it expects, none: then ErrConflict, and Get shows that other version, so
+	// that the caller can begin again with it. It returns the new versions, 0 for a deleted document. The store copies the values. ErrInvalid
+	// for a key that cannot be or is changed twice at once, ErrTooLarge for a value of more than MaxValue or more at once than the store can
+	// take, ErrFull, ErrUnavailable, ErrClosed; the last three go for leases too.
 	Apply(ctx context.Context, changes ...Change) ([]int64, error)
 	// Get returns a document. ErrNotFound.
 	Get(ctx context.Context, key Key) (Document, error)

@@ -23,8 +23,6 @@ const (
 	internalOwner = "firehose"
 	// destinationID is the one destination's. AWS numbers them; there is never more than one.
 	destinationID = "destinationId-000000000001"
-	// maxConflicts bounds how often a change is tried again because somebody else was faster.
-	maxConflicts = 16
 	// maxCached bounds how many documents are kept decoded.
 	maxCached = 10_000
 )
@@ -138,9 +136,9 @@ func (s *Service) save(ctx context.Context, d *delivery) error {
 	return nil
 }
 
-// change applies edit to a delivery stream, again if somebody else was faster. edit gets a copy, whose parts it must replace, not write to.
+// change applies edit to a delivery stream, again as often as others were faster. edit gets a copy, whose parts it must replace, not write to.
 func (s *Service) change(ctx context.Context, call *aws.Call, name string, edit func(*delivery) error) error {
-	for range maxConflicts {
+	for {
 		d, err := s.find(ctx, call, name)
 		if err != nil {
 			return err
@@ -153,7 +151,6 @@ func (s *Service) change(ctx context.Context, call *aws.Call, name string, edit 
 			return err
 		}
 	}
-	return fmt.Errorf("change delivery stream %s: %w after %d tries", name, state.ErrConflict, maxConflicts)
 }
 
 // list returns all delivery streams by name.

@@ -44,8 +44,6 @@ const (
 	defaultMaxRecordKiB = 1024
 	// maxCachedSettings bounds how many streams' settings are kept decoded.
 	maxCachedSettings = 10_000
-	// maxConflicts bounds how often a change is tried again because somebody else was faster.
-	maxConflicts = 16
 )
 
 func defaultSettings() settings {
@@ -119,9 +117,10 @@ func (c *settingsCache) forget(id stream.ID) {
 	delete(c.views, id)
 }
 
-// change applies edit to the settings of a stream, again if somebody else was faster. edit gets a copy that it may write to.
+// change applies edit to the settings of a stream, again with what others made of them as often as they were faster. edit gets a copy that it
+// may write to.
 func (s *Service) change(ctx context.Context, v view, edit func(*settings) error) error {
-	for range maxConflicts {
+	for {
 		next := *v.settings
 		next.Tags = maps.Clone(next.Tags)
 		if err := edit(&next); err != nil {
@@ -139,7 +138,6 @@ func (s *Service) change(ctx context.Context, v view, edit func(*settings) error
 			return err
 		}
 	}
-	return fmt.Errorf("change settings of stream %s: %w after %d tries", v.Name, state.ErrConflict, maxConflicts)
 }
 
 // sweep deletes the documents of streams that are no more: a stream may be deleted through Kafka, or a crash may come between.

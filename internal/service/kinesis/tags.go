@@ -90,7 +90,7 @@ func (s *Service) tagStream(ctx context.Context, call *aws.Call, v view, added m
 		next.Tags = edited(next.Tags, added, removed)
 		return nil
 	})
-	return &aws.None{}, err
+	return &aws.None{}, failure(call, v.Name, err)
 }
 
 func (s *Service) addTagsToStream(ctx context.Context, call *aws.Call, in *api.AddTagsToStreamInput) (*aws.None, error) {

@@ -1,6 +1,7 @@
 package statetest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -118,6 +119,34 @@ var documentCases = []testCase{
 		d, err := h.store.Get(h.Context(), state.Key{Kind: "k", ID: "a"})
 		h.must(err)
 		h.equal("version", d.Version, 2)
+	}},
+	{"who lost finds the winner's version", func(h *harness) {
+		h.apply(put("a", "0", state.Any))
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for changed := 0; changed < 16; {
+					d, err := h.store.Get(h.Context(), state.Key{Kind: "k", ID: "a"})
+					if err != nil {
+						h.Error(err)
+						return
+					}
+					_, err = h.store.Apply(h.Context(), put("a", fmt.Sprint(d.Version), d.Version))
+					switch now, getErr := h.store.Get(h.Context(), d.Key); {
+					case getErr != nil || now.Version <= d.Version:
+						h.Errorf("version %d (%v) after Apply at %d answered %v", now.Version, getErr, d.Version, err)
+						return
+					case err == nil:
+						changed++
+					case !errors.Is(err, state.ErrConflict):
+						h.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		h.holds("k", "", "a@129=128")
 	}},
 	{"a closed store says so", func(h *harness) {
 		if h.options.Close == nil {
