@@ -54,6 +54,7 @@ func TestHostileInput(t *testing.T) {
 		{"a body of 100 MiB", hugeBody},
 		{"malformed AWS requests", malformedRequests},
 		{"half-open connections", halfOpen},
+		{"uploads that do not come", silentUploads},
 		{"readers that do not read", slowReaders},
 		{"readers of AWS that do not read", slowAWSReaders},
 		{"decompression bombs", decompressionBombs},
@@ -414,6 +415,21 @@ func halfOpen(t *testing.T, node *process.Node, _ *rand.Rand) {
 		}
 		t.Cleanup(func() { conn.Close() })
 		if _, err := conn.Write(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// silentUploads announces bodies as large as may be, and sends their first bytes.
+func silentUploads(t *testing.T, node *process.Node, _ *rand.Rand) {
+	for i := range 600 {
+		conn, err := net.Dial("tcp", node.AWS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		head := "POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: Kinesis_20131202.PutRecords\r\nContent-Length: 15000000\r\n\r\n"
+		if _, err := io.WriteString(conn, head+strings.Repeat("{", i%5000)); err != nil {
 			t.Fatal(err)
 		}
 	}

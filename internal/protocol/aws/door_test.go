@@ -261,7 +261,7 @@ func TestRequestsAreCheckedInAWSsOrder(t *testing.T) {
 			}
 		})
 	}
-	if f.budget.bytes.TryAcquire(DefaultMaxInFlightBytes) != true {
+	if !f.budget.unused() {
 		t.Error("memory was not given back")
 	}
 }
@@ -416,8 +416,8 @@ func TestMemoryForRequestsIsBounded(t *testing.T) {
 			c.MaxInFlightBytes = 1 << 20
 			c.Clock = clock.Real() // the bubble's
 		})
-		held, err := f.budget.acquire(t.Context(), 2<<20)
-		if err != nil || held != 1<<20 {
+		held := share{budget: f.budget}
+		if err := held.grow(t.Context(), 2<<20); err != nil || held.common != f.budget.limit {
 			t.Fatal(held, err)
 		}
 		type result struct {
@@ -436,7 +436,7 @@ func TestMemoryForRequestsIsBounded(t *testing.T) {
 		}
 		go call()
 		synctest.Wait()
-		f.budget.release(held)
+		held.release()
 		if got := <-answered; got.status != 200 {
 			t.Errorf("after memory was given back: %+v", got)
 		}
@@ -446,14 +446,14 @@ func TestMemoryForRequestsIsBounded(t *testing.T) {
 func TestLargeAnswersWaitForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := testDoor(t, func(c *Config) {
-			c.Clock, c.MaxInFlightBytes = clock.Real(), 2<<20
+			c.Clock, c.MaxInFlightBytes = clock.Real(), 4<<20
 			large := Handle("GetRecords", func(context.Context, *Call, *kinesis.GetRecordsInput) (*kinesis.GetRecordsOutput, error) {
 				return &kinesis.GetRecordsOutput{Records: []kinesis.Record{{Data: make([]byte, 1<<20)}}}, nil
 			})
 			c.Services = []Service{{Model: kinesis.Model, Operations: []Operation{large}}}
 		})
-		held, err := f.budget.acquire(t.Context(), 1<<20)
-		if err != nil {
+		held := share{budget: f.budget}
+		if err := held.grow(t.Context(), f.budget.limit/2); err != nil {
 			t.Fatal(err)
 		}
 		answered := make(chan int, 1)
@@ -467,7 +467,7 @@ func TestLargeAnswersWaitForMemory(t *testing.T) {
 		}
 		go call()
 		synctest.Wait()
-		f.budget.release(held)
+		held.release()
 		if status := <-answered; status != 200 {
 			t.Errorf("after memory was given back: %d", status)
 		}

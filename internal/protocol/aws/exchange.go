@@ -23,10 +23,10 @@ type exchange struct {
 	id      string
 
 	route
-	wire     []byte // the body as it was sent, which is what signatures cover
-	body     []byte // the body, decompressed
-	call     Call
-	reserved int64 // bytes of the budget
+	wire  []byte // the body as it was sent, which is what signatures cover
+	body  []byte // the body, decompressed
+	call  Call
+	share share // of the budget
 
 	status            int
 	code              string // of the error that was answered

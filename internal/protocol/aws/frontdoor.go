@@ -88,7 +88,7 @@ func New(config Config) (*FrontDoor, error) {
 	config.setDefaults()
 	f := &FrontDoor{
 		config: config, byTarget: map[string]*service{}, bySigning: map[string][]*service{},
-		budget:    newBudget(config.MaxInFlightBytes, config.QueueTimeout, config.Clock),
+		budget:    newBudget(config.MaxInFlightBytes, config.largestRequest(), config.QueueTimeout, config.Clock),
 		deadlines: config.Clock == clock.Real(),
 	}
 	f.draining, f.drain = context.WithCancel(context.Background())
@@ -137,6 +137,15 @@ func (c *Config) setDefaults() {
 			*d.field = d.initial
 		}
 	}
+}
+
+// largestRequest returns how much memory one request can need: its body compressed and not, and a share for the answer.
+func (c *Config) largestRequest() int64 {
+	body := int64(DefaultMaxBodyBytes)
+	for _, s := range c.Services {
+		body = max(body, s.MaxBodyBytes)
+	}
+	return 2*body + answerShare
 }
 
 func indexService(s Service) (*service, error) {
@@ -206,7 +215,7 @@ func (f *FrontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	x := &exchange{door: f, w: w, r: r, started: f.config.Clock.Now(), id: f.ids.requestID()}
+	x := &exchange{door: f, w: w, r: r, started: f.config.Clock.Now(), id: f.ids.requestID(), share: share{budget: f.budget}}
 	defer x.finish()
 	x.serve()
 }

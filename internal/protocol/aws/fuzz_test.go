@@ -52,9 +52,8 @@ func FuzzRequest(f *testing.F) {
 		if status, answer, _ := do(door, r); status >= 500 && status != http.StatusNotImplemented {
 			t.Errorf("%d %s", status, answer)
 		}
-		if !door.budget.bytes.TryAcquire(DefaultMaxInFlightBytes) {
+		if !door.budget.unused() {
 			t.Fatal("memory was not given back")
 		}
-		door.budget.release(DefaultMaxInFlightBytes)
 	})
 }

@@ -15,8 +15,12 @@ import (
 const (
 	// answerShare is what every request reserves for its answer. Answers that carry blobs reserve their size once it is known.
 	answerShare = 64 << 10
-	// firstShare is how much of a body is reserved before any of it has arrived.
-	firstShare = 1 << 20
+	// firstBuffer takes the beginning of a body; it is the connection's, not the budget's, so that who only says that it will send holds nothing.
+	firstBuffer = 4 << 10
+	// leap is how many times as much as has arrived of a body is reserved for the rest, if its length is known.
+	leap = 8
+	// lingering is how long the rest of a refused body is taken.
+	lingering = 2 * time.Second
 )
 
 var (
@@ -34,60 +38,68 @@ func (x *exchange) readBody() bool {
 		x.refuseBody(errTooLarge)
 		return false
 	}
-	first := int64(firstShare)
-	if x.r.ContentLength >= 0 {
-		first = min(first, x.r.ContentLength)
-	}
-	taken, err := x.door.budget.acquire(x.r.Context(), first+answerShare)
-	if err != nil {
-		x.refuseBody(err)
-		return false
-	}
-	x.reserved = taken
-
-	controller := http.NewResponseController(x.w)
-	if x.door.deadlines {
-		_ = controller.SetReadDeadline(x.door.config.Clock.Now().Add(x.door.config.BodyTimeout))
-	}
-	x.wire, err = x.readAll(x.r.Body, x.r.ContentLength, first, limit)
+	x.allowReading(x.door.config.BodyTimeout)
+	var err error
+	x.wire, err = x.readAll(x.r.Body, x.r.ContentLength, limit)
 	if err == nil {
 		x.bytesIn = int64(len(x.wire))
 		x.body, err = x.decompress(limit)
 	}
+	if err == nil {
+		err = x.grow(answerShare)
+	}
 	if err != nil {
 		x.refuseBody(err)
 		return false
 	}
-	if x.door.deadlines {
-		// The server watches the connection for the client's leaving while the handler runs: no deadline may look like that.
-		_ = controller.SetReadDeadline(time.Time{})
-	}
+	// The server watches the connection for the client's leaving while the handler runs: no deadline may look like that.
+	x.allowReading(0)
 	return true
 }
 
-// readAll reads at most limit bytes, of which reserved are in the budget already. length is the expected size, -1 if unknown.
-func (x *exchange) readAll(r io.Reader, length, reserved, limit int64) ([]byte, error) {
+// allowReading sets how long the client may take to send what is read next, 0 = forever.
+func (x *exchange) allowReading(d time.Duration) {
+	if !x.door.deadlines {
+		return
+	}
+	deadline := time.Time{}
+	if d > 0 {
+		deadline = x.door.config.Clock.Now().Add(d)
+	}
+	_ = http.NewResponseController(x.w).SetReadDeadline(deadline)
+}
+
+// grow takes n bytes more of the budget. Who gets the lane may take no longer to send than others wait for it.
+func (x *exchange) grow(n int64) error {
+	laned := x.share.lane
+	err := x.share.grow(x.r.Context(), n)
+	if err == nil && x.share.lane && !laned {
+		x.allowReading(x.door.config.QueueTimeout)
+	}
+	return err
+}
+
+// readAll reads at most limit bytes. length is the expected size, -1 if unknown.
+func (x *exchange) readAll(r io.Reader, length, limit int64) ([]byte, error) {
 	if length == 0 {
 		return nil, nil
 	}
-	buf := make([]byte, 0, reserved)
+	size, more := min(limit+1, firstBuffer), int64(2)
+	if length > 0 {
+		size, more = min(length, firstBuffer), leap
+	}
+	buf := make([]byte, 0, size)
 	for {
 		if len(buf) == cap(buf) {
-			if length >= 0 && int64(len(buf)) == length {
+			if int64(len(buf)) == length {
 				return buf, nil
 			}
-			size := int64(max(2*cap(buf), 4<<10))
-			if length >= 0 {
+			size = min(more*size, limit+1)
+			if length > 0 {
 				size = min(size, length)
 			}
-			size = min(size, limit+1)
-			if int64(len(buf)) >= size {
-				return nil, errTooLarge
-			}
-			if more := size - int64(cap(buf)); x.door.budget.extend(more) {
-				x.reserved += more
-			} else {
-				return nil, errBusy
+			if err := x.grow(size - int64(len(buf))); err != nil {
+				return nil, err
 			}
 			buf = append(make([]byte, 0, size), buf...)
 		}
@@ -117,24 +129,28 @@ func (x *exchange) decompress(limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errEncoding, err)
 	}
-	body, err := x.readAll(z, -1, 0, limit)
+	body, err := x.readAll(z, -1, limit)
 	if err != nil && !errors.Is(err, errTooLarge) && !errors.Is(err, errBusy) {
 		return nil, fmt.Errorf("%w: %w", errEncoding, err)
 	}
 	return body, err
 }
 
-// refuseBody answers a request whose body could not be taken, and closes the connection: the rest of the body is not read.
+// refuseBody answers a request whose body could not be taken, and closes the connection.
 func (x *exchange) refuseBody(err error) {
 	log := x.door.config.Log
 	x.w.Header().Set("Connection", "close")
+	lingers := x.r.ProtoMajor == 1 && x.door.deadlines
+	if lingers {
+		_ = http.NewResponseController(x.w).EnableFullDuplex() // the answer first, then the rest
+	}
 	switch {
 	case errors.Is(err, errTooLarge):
 		log.Warn("aws request too large", x.logAttributes("bytes", x.r.ContentLength)...)
 		x.code, x.status = "RequestEntityTooLarge", http.StatusRequestEntityTooLarge
 		x.w.WriteHeader(x.status)
 	case errors.Is(err, errBusy):
-		log.Warn("aws request refused: memory for requests is used up", x.logAttributes("limit", x.door.budget.limit)...)
+		log.Warn("aws request refused: memory for requests is used up", x.logAttributes("limit", x.door.config.MaxInFlightBytes)...)
 		x.fail(noMemory())
 	case errors.Is(err, errEncoding):
 		x.fail(&Error{Code: "SerializationException", Message: err.Error(), capitalMessage: true})
@@ -144,7 +160,23 @@ func (x *exchange) refuseBody(err error) {
 		log.Info("aws request incomplete", x.logAttributes("error", err)...)
 		x.code, x.status = "RequestTimeout", http.StatusRequestTimeout
 		x.w.WriteHeader(x.status)
+		return
 	}
+	if lingers {
+		x.release()
+		x.linger()
+	}
+}
+
+// linger takes for a while what the client is still sending: to close the connection on it would be to reset it, and to lose the answer. Who
+// waits to be asked for its body by "100 Continue" sends none.
+func (x *exchange) linger() {
+	if x.r.Header.Get("Expect") != "" {
+		return
+	}
+	_ = http.NewResponseController(x.w).Flush()
+	x.allowReading(lingering)
+	_, _ = io.Copy(io.Discard, x.r.Body)
 }
 
 func noMemory() *Error {
@@ -158,20 +190,13 @@ func (x *exchange) reserveAnswer(size int64) bool {
 		return true
 	}
 	x.release()
-	taken, err := x.door.budget.acquire(x.r.Context(), size)
-	if err != nil {
-		x.door.config.Log.Warn("aws answer refused: memory for requests is used up", x.logAttributes("bytes", size, "limit", x.door.budget.limit)...)
+	if err := x.grow(size); err != nil {
+		x.door.config.Log.Warn("aws answer refused: memory for requests is used up", x.logAttributes("bytes", size, "limit", x.door.config.MaxInFlightBytes)...)
 		x.fail(noMemory())
 		return false
 	}
-	x.reserved = taken
 	return true
 }
 
 // release gives the request's share of the budget back.
-func (x *exchange) release() {
-	if x.reserved > 0 {
-		x.door.budget.release(x.reserved)
-		x.reserved = 0
-	}
-}
+func (x *exchange) release() { x.share.release() }

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -315,6 +316,45 @@ func TestSlowAndBrokenRequestsAreCutOff(t *testing.T) {
 			// The client may see the end before the server logs it.
 			clocktest.Eventually(t, "a line of the log names the peer", func() bool { return log.contains("peer=" + conn.LocalAddr().String()) })
 		})
+	}
+}
+
+// A client that begins to read when it has sent everything gets the answer to what was refused before it was sent.
+func TestRefusalsReachClientsThatStillSend(t *testing.T) {
+	s := start(t, nil)
+	conn, err := net.Dial("tcp", s.plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const size = 20 << 20
+	head := fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nX-Amz-Target: Kinesis_20131202.PutRecords\r\nContent-Length: %d\r\n\r\n", size)
+	if _, err := conn.Write(append([]byte(head), make([]byte, size)...)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 413 ")) {
+		t.Errorf("%.100s, %v", answer, err)
+	}
+}
+
+// Who announces a large body and sends none of it, or little, takes no memory from others.
+func TestSilentUploadsHoldNobodyUp(t *testing.T) {
+	s := start(t, func(c *Config) { c.MaxInFlightBytes, c.QueueTimeout = 1<<20, time.Millisecond })
+	head := "POST / HTTP/1.1\r\nHost: h\r\nX-Amz-Target: Kinesis_20131202.PutRecords\r\nContent-Length: 1000000\r\n\r\n"
+	for i := range 200 {
+		conn, err := net.Dial("tcp", s.plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, head+strings.Repeat("{", i%8)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := s.sdk(t, "secret", s.httpClient(t, http1))
+	if _, err := c.CreateStream(t.Context(), &client.CreateStreamInput{StreamName: sdk.String("s")}); err != nil {
+		t.Error(err)
 	}
 }
 
