@@ -131,13 +131,13 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	n.metrics = newMetrics(Version())
 	n.observer = newObserver(n.metrics, n.logger, n.deps.Access)
+	if n.delivery, err = n.openFirehose(); err != nil {
+		return err
+	}
 	if n.kafka, err = n.openKafka(ctx); err != nil {
 		return err
 	}
 	if n.streams, err = n.openKinesis(ctx); err != nil {
-		return err
-	}
-	if n.delivery, err = n.openFirehose(); err != nil {
 		return err
 	}
 	if n.door, err = n.openFrontDoor(); err != nil {

@@ -32,6 +32,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/freshet/freshet/internal/app"
+	"github.com/freshet/freshet/internal/clock/clocktest"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/vfs"
 )
@@ -341,6 +342,44 @@ func TestNodeTagsAtOnce(t *testing.T) {
 	out, err := client.ListTagsForStream(t.Context(), &kinesis.ListTagsForStreamInput{StreamName: aws.String("s")})
 	if err != nil || len(out.Tags) != callers {
 		t.Errorf("%d tags, %v", len(out.Tags), err)
+	}
+}
+
+// TestNodeDeliversWhatIsDeleted: what a delivery stream has gathered of a stream becomes an object before the stream goes.
+func TestNodeDeliversWhatIsDeleted(t *testing.T) {
+	data := t.TempDir()
+	node := start(t, app.Config{Data: data}, app.Deps{})
+	streams, deliveries := kinesisClient(node), firehoseClient(node)
+	_, err := streams.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("s"), ShardCount: aws.Int32(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := aws.String("arn:aws:iam::000000000000:role/r")
+	_, err = deliveries.CreateDeliveryStream(t.Context(), &firehose.CreateDeliveryStreamInput{
+		DeliveryStreamName: aws.String("d"), DeliveryStreamType: firehosetypes.DeliveryStreamTypeKinesisStreamAsSource,
+		KinesisStreamSourceConfiguration: &firehosetypes.KinesisStreamSourceConfiguration{
+			KinesisStreamARN: aws.String("arn:aws:kinesis:eu-west-1:000000000000:stream/s"), RoleARN: role,
+		},
+		ExtendedS3DestinationConfiguration: &firehosetypes.ExtendedS3DestinationConfiguration{BucketARN: aws.String("arn:aws:s3:::lake"), RoleARN: role},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = streams.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("s"), PartitionKey: aws.String("k"), Data: []byte("gathered\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clocktest.Eventually(t, "the record is read", func() bool {
+		_, metrics := get(t, node.Addresses().AWS+"/metrics")
+		_, age, ok := strings.Cut(metrics, `freshet_firehose_s3_data_freshness_seconds{delivery_stream="d"} `)
+		return ok && !strings.HasPrefix(age, "0\n")
+	})
+	if _, err := streams.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("s")}); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := filepath.Glob(filepath.Join(app.ObjectsDir(data), "lake/*/*/*/*/*"))
+	if err != nil || len(keys) != 1 {
+		t.Errorf("objects %q, %v", keys, err)
 	}
 }
 

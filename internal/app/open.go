@@ -18,6 +18,7 @@ import (
 	"github.com/freshet/freshet/internal/service/firehose"
 	"github.com/freshet/freshet/internal/service/kinesis"
 	"github.com/freshet/freshet/internal/service/sts"
+	"github.com/freshet/freshet/internal/stream"
 )
 
 func (n *Node) openEngine(ctx context.Context) (*engine.Engine, error) {
@@ -29,7 +30,7 @@ func (n *Node) openEngine(ctx context.Context) (*engine.Engine, error) {
 
 func (n *Node) openKafka(ctx context.Context) (*kafka.Server, error) {
 	c := kafka.Config{
-		Listener: n.listeners.kafka, Log: n.engine, State: n.engine.State(), Clock: n.deps.Clock, Random: n.deps.Random,
+		Listener: n.listeners.kafka, Log: n.clientsLog(), State: n.engine.State(), Clock: n.deps.Clock, Random: n.deps.Random,
 		Logger: n.logger.With("part", "kafka"), NodeID: 1, DataDir: n.config.Data,
 		AcceptAnyRF: *n.config.AcceptAnyRF, AutoCreateTopics: *n.config.AutoCreateTopics, DefaultPartitions: int32(n.config.DefaultPartitions),
 		Limits: wire.Config{DrainTimeout: n.config.DrainTimeout}, Observe: n.observer.kafka, DiskSpace: n.diskSpace,
@@ -46,6 +47,21 @@ func (n *Node) openKafka(ctx context.Context) (*kafka.Server, error) {
 	return kafka.New(ctx, c)
 }
 
+// clientsLog returns the log as the protocols have it.
+func (n *Node) clientsLog() stream.Log { return clientsLog{n.engine, n.delivery} }
+
+// clientsLog lets delivery streams write what they have gathered of a stream before a client deletes it.
+type clientsLog struct {
+	stream.Log
+	delivery *firehose.Service
+}
+
+// Delete implements stream.Log.
+func (l clientsLog) Delete(ctx context.Context, id stream.ID) error {
+	l.delivery.Flush(ctx, id)
+	return l.Log.Delete(ctx, id)
+}
+
 // diskSpace returns the size of the disk that the data is on, and what of it is free to this process.
 func (n *Node) diskSpace(ctx context.Context) (total, usable int64, err error) {
 	u, err := disk.UsageWithContext(ctx, n.config.Data)
@@ -57,7 +73,7 @@ func (n *Node) diskSpace(ctx context.Context) (total, usable int64, err error) {
 
 func (n *Node) openKinesis(ctx context.Context) (*kinesis.Service, error) {
 	return kinesis.New(ctx, kinesis.Config{}, kinesis.Dependencies{
-		Log: n.engine, State: n.engine.State(), Clock: n.deps.Clock, Random: n.deps.Random, Logger: n.logger.With("part", "kinesis"),
+		Log: n.clientsLog(), State: n.engine.State(), Clock: n.deps.Clock, Random: n.deps.Random, Logger: n.logger.With("part", "kinesis"),
 	})
 }
 

@@ -52,6 +52,26 @@ func Sleep(ctx context.Context, c Clock, d time.Duration) error {
 	}
 }
 
+// WithTimeout returns a context that ends with cause once d has passed on c. The caller must call its cancel function; after it nothing is left.
+func WithTimeout(ctx context.Context, c Clock, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	t := c.NewTimer(d)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-t.C():
+			cancel(cause)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(context.Canceled)
+		t.Stop()
+		<-watched
+	}
+}
+
 // Real returns the operating system's clock.
 func Real() Clock { return realClock{} }
 

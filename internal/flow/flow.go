@@ -94,6 +94,7 @@ type Flow struct {
 	sink   Sink
 	stop   chan struct{} // closed by Stop
 	once   sync.Once
+	ended  chan struct{} // closed when Run returns
 
 	mu       sync.Mutex // guards the fields below
 	status   Status
@@ -115,13 +116,27 @@ func New(config Config, deps Deps, sink Sink) (*Flow, error) {
 	config.Retry = config.Retry.orDefault()
 	deps.Logger = deps.Logger.With("flow", config.Name)
 	return &Flow{
-		config: config, deps: deps, sink: sink, stop: make(chan struct{}),
+		config: config, deps: deps, sink: sink, stop: make(chan struct{}), ended: make(chan struct{}),
 		status: Status{Name: config.Name, Stage: Waiting}, position: map[int32]stream.Offset{},
 	}, nil
 }
 
+// Source returns the stream that the flow reads.
+func (f *Flow) Source() stream.ID { return f.config.Stream }
+
 // Stop asks a flow to take no more, write what it has taken, and end. A batch that cannot be written is tried once more and left for the next run.
 func (f *Flow) Stop() { f.once.Do(func() { close(f.stop) }) }
+
+// Drain stops a flow that runs and waits until it has ended, or ctx has: then it returns ctx's cause.
+func (f *Flow) Drain(ctx context.Context) error {
+	f.Stop()
+	select {
+	case <-f.ended:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 func (f *Flow) stopping() bool {
 	select {
@@ -135,6 +150,7 @@ func (f *Flow) stopping() bool {
 // Run works until the flow is stopped, its stream is deleted (ErrSourceGone), the log or the state is closed, or ctx ends, and returns
 // ctx's cause then. While another worker holds the lease it waits. It may be called once.
 func (f *Flow) Run(ctx context.Context) error {
+	defer close(f.ended)
 	defer f.setStage(Ended)
 	defer f.setWaiting(0, false)
 	defer f.closeSink()

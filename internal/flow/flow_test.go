@@ -361,7 +361,7 @@ func TestShardsAddedLaterAreReadFromTheirBeginning(t *testing.T) {
 }
 
 func TestDeletedStreamEndsTheFlow(t *testing.T) {
-	for _, failing := range []bool{false, true} {
+	for failing, gathered := range map[bool]int64{false: 5, true: 10} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t, 2)
 			sink := &flowtest.Sink{}
@@ -384,8 +384,8 @@ func TestDeletedStreamEndsTheFlow(t *testing.T) {
 			if err := <-result; !errors.Is(err, flow.ErrSourceGone) {
 				t.Errorf("failing=%v: %v", failing, err)
 			}
-			if s := b.status(f); s.Stage != flow.Ended {
-				t.Errorf("status %+v", s)
+			if s := b.status(f); s.Stage != flow.Ended || s.Lost != gathered {
+				t.Errorf("failing=%v: status %+v", failing, s)
 			}
 		})
 	}

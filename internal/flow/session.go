@@ -47,7 +47,24 @@ func (f *Flow) session(ctx context.Context, epoch int64) error {
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
-	return s.loop(ctx)
+	err := s.loop(ctx)
+	if errors.Is(err, stream.ErrNotFound) {
+		s.countGone()
+	}
+	return err
+}
+
+// countGone counts what was read of a deleted stream and not delivered. How much there was to read behind it nobody can tell any more.
+func (s *session) countGone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone := int64(0)
+	for i := range s.shards {
+		gone += int64(s.shards[i].read - s.position[s.shards[i].address.Index])
+	}
+	if s.status.Lost += gone; gone > 0 {
+		s.deps.Logger.Error("the stream was deleted before its records were delivered", "records", gone)
+	}
 }
 
 // recover finds where the flow is, and first of all writes the batch again that was planned but perhaps not written or not committed.

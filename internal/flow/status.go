@@ -27,7 +27,7 @@ type Status struct {
 	Records   int64 // delivered, as they are in the log
 	Bytes     int64 // of their values
 	Retries   int64 // failed writes
-	Lost      int64 // offsets that retention took before they were read, and those of skipped batches
+	Lost      int64 // offsets that retention took before they were read, or their stream's deletion after; and those of skipped batches
 	Damaged   int64 // batches of the log whose records could not be read
 	LastError string
 	Delivered time.Time // when the last batch was

@@ -55,7 +55,7 @@ func (s *share) grow(ctx context.Context, n int64) error {
 		s.common += n
 		return nil
 	}
-	ctx, cancel := b.patience(ctx)
+	ctx, cancel := clock.WithTimeout(ctx, b.clock, b.wait, errBusy)
 	defer cancel()
 	if s.common == 0 {
 		if b.common.Acquire(ctx, n) != nil {
@@ -70,26 +70,6 @@ func (s *share) grow(ctx context.Context, n int64) error {
 		return s.grow(ctx, n)
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-}
-
-// patience returns a context that ends with errBusy once a request has waited long enough.
-func (b *budget) patience(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := b.clock.NewTimer(b.wait)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case <-timer.C():
-			cancel(errBusy)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() {
-		cancel(nil)
-		timer.Stop()
-		<-watched
 	}
 }
 

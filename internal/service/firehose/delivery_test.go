@@ -162,6 +162,32 @@ func TestKinesisStreamThatComesBackIsDeliveredFromItsBeginning(t *testing.T) {
 	})
 }
 
+// A stream that is about to be deleted is delivered as far as it was gathered, and the delivery stream goes on until it is.
+func TestFlushDeliversBeforeADeletion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		source := r.kinesis("clicks", 2)
+		r.createKinesis("d", "clicks")
+		r.kinesis("views", 1)
+		r.createKinesis("other", "views")
+		r.append(source.Shard(0), "a\n", "b\n")
+		r.after(time.Second)
+		r.service.Flush(t.Context(), source.ID)
+		if got := r.lines(); !slices.Equal(got, []string{"a\n", "b\n"}) {
+			t.Errorf("flushed %q", got)
+		}
+		r.append(source.Shard(1), "c\n")
+		r.after(time.Second)
+		if err := r.log.Delete(t.Context(), source.ID); err != nil {
+			t.Fatal(err)
+		}
+		r.after(time.Hour)
+		if status, ok, err := r.service.Status(t.Context(), "d"); err != nil || !ok || status.Lost != 1 {
+			t.Errorf("status %+v, %v", status, err)
+		}
+	})
+}
+
 func TestRestartBetweenCreationAndFirstRunLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := world(t)

@@ -94,7 +94,7 @@ var metrics = []metric{
 	gauge("s3_data_freshness_seconds", "Age of the oldest record read but not delivered (DeliveryToS3.DataFreshness).", func(s *flow.Status) float64 { return s.Lag.Seconds() }),
 	gauge("lag_records", "Records between what is delivered and the end of the source.", func(s *flow.Status) float64 { return float64(s.LagRecords) }),
 	gauge("unreadable_batches", "Batches of the source that could not be opened and were left out, since the last change of configuration.", func(s *flow.Status) float64 { return float64(s.Damaged) }),
-	gauge("lost_records", "Records that expired before they were delivered, since the last change of configuration.", func(s *flow.Status) float64 { return float64(s.Lost) }),
+	gauge("lost_records", "Records that expired or whose stream was deleted before they were delivered, since the last change of configuration.", func(s *flow.Status) float64 { return float64(s.Lost) }),
 }
 
 // Describe implements prometheus.Collector.

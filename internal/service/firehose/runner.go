@@ -210,6 +210,24 @@ func (r *runner) deliver(ctx context.Context, d *delivery, f *flow.Flow) error {
 	return nil
 }
 
+// Flush lets the delivery streams that read a stream write what they have gathered of it, which takes DrainTimeout at most. It is for a stream
+// that is about to be deleted.
+func (s *Service) Flush(ctx context.Context, id stream.ID) {
+	ctx, cancel := clock.WithTimeout(ctx, s.clock, s.config.DrainTimeout, errDrain)
+	defer cancel()
+	var flows sync.WaitGroup
+	for name, m := range s.meters.all() {
+		if f := m.flow.Load(); f != nil && f.Source() == id {
+			flows.Go(func() {
+				if err := f.Drain(ctx); err != nil {
+					s.logger.Warn("a stream is deleted before its records are delivered", "delivery_stream", name, "error", err)
+				}
+			})
+		}
+	}
+	flows.Wait()
+}
+
 var errDrain = errors.New("not drained in time")
 
 // follow waits until the flow has ended, which over says, or is to be stopped.
