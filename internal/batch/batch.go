@@ -199,6 +199,11 @@ func SetBase(b []byte, offset int64, epoch int32) {
 func SetLogAppendTime(b []byte, ms int64) {
 	attributes := binary.BigEndian.Uint16(b[21:]) | logAppendTime
 	binary.BigEndian.PutUint16(b[21:], attributes)
+	SetMaxTimestamp(b, ms)
+}
+
+// SetMaxTimestamp sets the largest timestamp of a batch to ms and renews the checksum.
+func SetMaxTimestamp(b []byte, ms int64) {
 	binary.BigEndian.PutUint64(b[35:], uint64(ms))
 	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli))
 }

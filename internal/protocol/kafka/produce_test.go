@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -391,6 +392,53 @@ func TestBoundsOfTimestampsHoldForEveryRecord(t *testing.T) {
 	early.Add(old.UnixMilli(), nil, nil)
 	expectOutcomes(t, ask[*kmsg.ProduceResponse](r, 12, produceRequest(unbounded, sent{0, early.Finish(batch.NoProducer)})), "0")
 	expectOutcomes(t, ask[*kmsg.ProduceResponse](r, 12, produceRequest(bounded, sent{0, plain(3)})), "0")
+}
+
+// TestLargestTimestampIsTheRecords: the log keeps records for as long as their own timestamps say, finds them by those and bounds those, whatever the
+// header of their batch says.
+func TestLargestTimestampIsTheRecords(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	r, now := n.raw(t), time.Now()
+	old, late := now.Add(-365*24*time.Hour), now.Add(2*time.Hour)
+	batchOf := func(header int64, at ...time.Time) []byte {
+		var w batch.Builder
+		for _, at := range at {
+			w.Add(at.UnixMilli(), nil, []byte("value"))
+		}
+		b := w.Finish(batch.NoProducer)
+		batch.SetMaxTimestamp(b, header)
+		return b
+	}
+	for name, row := range map[string]struct {
+		batch []byte
+		want  string
+		bad   int // records named
+		at    time.Time
+	}{
+		"right":           {batchOf(now.UnixMilli(), old, now), "0", 0, now},
+		"last":            {batchOf(old.UnixMilli(), now, old), "0", 0, now},
+		"none":            {batchOf(-1, now, now), "0", 0, now},
+		"late":            {batchOf(late.UnixMilli(), old, now), "0", 0, now},
+		"late record":     {batchOf(now.UnixMilli(), now, late, now, late), "INVALID_TIMESTAMP", 2, time.Time{}},
+		"compressed last": {gzipped(t, batchOf(old.UnixMilli(), now, old)), "0", 0, now},
+		"compressed none": {gzipped(t, batchOf(-1, now)), "0", 0, now},
+		"compressed late": {gzipped(t, batchOf(late.UnixMilli(), late, now)), "INVALID_TIMESTAMP", 1, time.Time{}},
+	} {
+		st := n.create(t, strings.ReplaceAll(name, " ", "-"), 1, nil)
+		resp := ask[*kmsg.ProduceResponse](r, 12, produceRequest(st, sent{0, row.batch}))
+		expectOutcomes(t, resp, row.want)
+		if bad := resp.Topics[0].Partitions[0].ErrorRecords; len(bad) != row.bad {
+			t.Errorf("%s: bad records %+v", name, bad)
+		}
+		if row.at.IsZero() {
+			continue
+		}
+		listed := ask[*kmsg.ListOffsetsResponse](r, 8, listRequest(string(st.Name), -3)).Topics[0].Partitions[0]
+		if listed.Timestamp != row.at.UnixMilli() {
+			t.Errorf("%s: the largest timestamp is %d, not %d", name, listed.Timestamp, row.at.UnixMilli())
+		}
+	}
 }
 
 func TestCompactedTopicsNeedKeysInCompressedRecordsToo(t *testing.T) {

@@ -3,11 +3,14 @@ package kafka
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -74,7 +77,8 @@ func TestCheckRecords(t *testing.T) {
 		"damaged delta":       {damage(26, 9), version, kerr.CorruptMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := new(Server).checkBatch(t.Context(), &stream.Stream{}, row.batch, row.version)
+			s := Server{clock: clock.NewVirtual(time.UnixMilli(1000))}
+			err := s.checkBatch(t.Context(), &stream.Stream{}, row.batch, row.version)
 			want := int16(0)
 			if row.want != nil {
 				want = row.want.Code
@@ -98,6 +102,7 @@ func damage(at int, to byte) []byte {
 
 // FuzzCheckRecords asserts that readers can read what producers may write.
 func FuzzCheckRecords(f *testing.F) {
+	s := Server{clock: clock.NewVirtual(time.UnixMilli(1000))}
 	f.Add(built(threeRecords)[batch.HeaderSize:], int32(3))
 	f.Add([]byte{}, int32(0))
 	f.Add(built(func(w *batch.Builder) { w.Add(-5, nil, nil) })[batch.HeaderSize:], int32(1))
@@ -107,26 +112,31 @@ func FuzzCheckRecords(f *testing.F) {
 		binary.BigEndian.PutUint32(b[23:], uint32(n-1))
 		binary.BigEndian.PutUint32(b[57:], uint32(n))
 		resum(b)
-		if checkRecords(b, 9) != nil {
+		if s.checkBatch(t.Context(), &stream.Stream{}, b, 9) != nil {
 			return
 		}
 		if _, err := batch.Verify(b); err != nil {
 			return // the log refuses it
 		}
-		seen := int32(0)
+		seen, latest := int32(0), int64(math.MinInt64)
 		if err := batch.Records(b, 0, func(r *batch.Record) bool {
 			if r.Offset != int64(seen) {
 				t.Fatalf("record %d has offset %d", seen, r.Offset)
 			}
+			latest = max(latest, r.Timestamp)
 			seen++
 			return true
 		}); err != nil || seen != n {
 			t.Fatalf("%d of %d records: %v", seen, n, err)
 		}
+		if h, _ := batch.Parse(b); h.MaxTimestamp != latest {
+			t.Fatalf("largest timestamp %d, the header says %d", latest, h.MaxTimestamp)
+		}
 	})
 }
 
 func BenchmarkCheckRecords(b *testing.B) {
+	s := Server{clock: clock.NewVirtual(time.UnixMilli(1000))}
 	for _, size := range []int{100, 1024} {
 		one := built(func(w *batch.Builder) {
 			for w.Bytes() < 128<<10 {
@@ -136,7 +146,7 @@ func BenchmarkCheckRecords(b *testing.B) {
 		b.Run(map[int]string{100: "100B", 1024: "1KiB"}[size], func(b *testing.B) {
 			b.SetBytes(int64(len(one)))
 			for b.Loop() {
-				if err := checkRecords(one, 9); err != nil {
+				if err := s.checkBatch(b.Context(), &stream.Stream{}, one, 9); err != nil {
 					b.Fatal(err)
 				}
 			}
