@@ -36,7 +36,7 @@ func (x *exchange) authenticate() *Error {
 	switch {
 	case err != nil:
 	case auth.Verify:
-		err = signature.Admit(x.door.config.Clock.Now(), x.service.Model.Info.SigningName)
+		err = signature.Admit(x.r, x.door.config.Clock.Now(), x.service.Model.Info.SigningName)
 	default:
 		err = signature.WellFormed()
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -124,8 +125,9 @@ func parseQuery(query url.Values) (*Signature, error) {
 		Presigned: true, Expires: defaultExpiry,
 	}
 	if text := query.Get("X-Amz-Expires"); text != "" {
-		d, err := time.ParseDuration(text + "s")
-		if err != nil || d < 0 || d > maxExpiry {
+		seconds, err := strconv.ParseUint(text, 10, 32)
+		d := time.Duration(seconds) * time.Second
+		if err != nil || d > maxExpiry {
 			return nil, &Fault{Incomplete, fmt.Sprintf("X-Amz-Expires must be a number of seconds between 0 and %d.", int(maxExpiry.Seconds()))}
 		}
 		s.Expires = d

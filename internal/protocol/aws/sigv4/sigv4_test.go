@@ -74,7 +74,7 @@ func verify(t *testing.T, r *http.Request, secret string, body []byte, at time.T
 	if s.AccessKey != credentials.AccessKeyID || s.Region != "eu-west-1" || s.Service != "kinesis" {
 		t.Errorf("parsed %+v", s)
 	}
-	if err := s.Admit(at, "kinesis"); err != nil {
+	if err := s.Admit(r, at, "kinesis"); err != nil {
 		return err
 	}
 	return s.Verify(r, secret, body)
@@ -94,15 +94,14 @@ func TestVerifyAcceptsWhatTheSDKSigns(t *testing.T) {
 		credentials aws.Credentials
 		hash        string
 	}{
-		"plain":            {"POST", "http://localhost:4566/", http.Header{"X-Amz-Target": {"Kinesis_20131202.ListStreams"}, "Content-Type": {"application/x-amz-json-1.1"}}, []byte("{}"), credentials, ""},
-		"session token":    {"POST", "http://localhost:4566/", nil, []byte("{}"), withToken, ""},
-		"gzip":             {"POST", "http://localhost:4566/", http.Header{"Content-Encoding": {"gzip"}}, zipped.Bytes(), credentials, ""},
-		"unsigned payload": {"POST", "http://localhost:4566/", http.Header{"X-Amz-Content-Sha256": {UnsignedPayload}}, []byte("{}"), credentials, UnsignedPayload},
-		"no body":          {"GET", "http://localhost:4566/", nil, nil, credentials, ""},
-		"default port":     {"POST", "http://kinesis.localhost/", nil, []byte("{}"), credentials, ""},
-		"path":             {"PUT", "http://localhost:4566/a%20b/c%2Fd/%C3%A9/~x+y=z/", nil, []byte("{}"), credentials, ""},
-		"query":            {"GET", "http://localhost:4566/p?b=2&a=1&a=0&c&d=x%20y%2Bz&e=%C3%A9&A=/", nil, nil, credentials, ""},
-		"header values":    {"POST", "http://localhost:4566/", http.Header{"X-Amz-Meta": {"  a   b  ", "c"}}, []byte("{}"), credentials, ""},
+		"plain":         {"POST", "http://localhost:4566/", http.Header{"X-Amz-Target": {"Kinesis_20131202.ListStreams"}, "Content-Type": {"application/x-amz-json-1.1"}}, []byte("{}"), credentials, ""},
+		"session token": {"POST", "http://localhost:4566/", nil, []byte("{}"), withToken, ""},
+		"gzip":          {"POST", "http://localhost:4566/", http.Header{"Content-Encoding": {"gzip"}}, zipped.Bytes(), credentials, ""},
+		"no body":       {"GET", "http://localhost:4566/", nil, nil, credentials, ""},
+		"default port":  {"POST", "http://kinesis.localhost/", nil, []byte("{}"), credentials, ""},
+		"path":          {"PUT", "http://localhost:4566/a%20b/c%2Fd/%C3%A9/~x+y=z/", nil, []byte("{}"), credentials, ""},
+		"query":         {"GET", "http://localhost:4566/p?b=2&a=1&a=0&c&d=x%20y%2Bz&e=%C3%A9&A=/", nil, nil, credentials, ""},
+		"header values": {"POST", "http://localhost:4566/", http.Header{"X-Amz-Meta": {"  a   b  ", "c"}}, []byte("{}"), credentials, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := signed(t, c.method, c.url, c.header, c.body, c.credentials, c.hash)
@@ -170,13 +169,32 @@ func TestVerifyAcceptsTheAuthorityForTheHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.SignedHeaders = []string{":authority", "x-amz-date"}
-	if err := s.Admit(now, "kinesis"); err != nil {
+	if err := s.Admit(r, now, "kinesis"); err != nil {
 		t.Error(err)
 	}
 	err = s.Verify(r, credentials.SecretAccessKey, nil)
 	want := "POST\n/\n\n:authority:localhost\nx-amz-date:20261121T083000Z\n\n:authority;x-amz-date\n"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want the canonical string %q", err, want)
+	}
+}
+
+func TestVerifyWantsTheBodySigned(t *testing.T) {
+	const unsigned = "UNSIGNED-PAYLOAD" // S3's alone
+	r := signed(t, "POST", "http://localhost/", http.Header{"X-Amz-Content-Sha256": {unsigned}}, []byte("{}"), credentials, unsigned)
+	if err := verify(t, r, credentials.SecretAccessKey, []byte("{}"), now); !isKind(err, Invalid) {
+		t.Error(err)
+	}
+}
+
+func TestVerifyWantsSignedWhatDecides(t *testing.T) {
+	for _, name := range []string{"X-Amz-Target", "X-Amz-Security-Token"} {
+		r := signed(t, "POST", "http://localhost/", nil, nil, credentials, "")
+		r.Header.Set(name, "Kinesis_20131202.DeleteStream")
+		err := verify(t, r, credentials.SecretAccessKey, nil, now)
+		if err == nil || err.Error() != "'"+name+"' must be a 'SignedHeader' in the AWS Authorization." {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -209,6 +227,7 @@ func TestParseNamesWhatIsMissing(t *testing.T) {
 		{"/", strings.Replace(good, "256", "512", 1), "20261121T083000Z", Incomplete, "Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA512' (only AWS4-HMAC-SHA256 for now). Authorization=" + strings.Replace(good, "256", "512", 1)},
 		{"/?X-Amz-Algorithm=X&X-Amz-Credential=a&X-Amz-Signature=b&X-Amz-SignedHeaders=host&X-Amz-Date=20261121T083000Z", "", "", Incomplete, "Unsupported AWS 'algorithm': 'X' (only AWS4-HMAC-SHA256 for now). Re-examine the query-string parameters."},
 		{"/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261121T083000Z", "", "", Incomplete, "AWS query-string parameters must include 'X-Amz-Credential'. AWS query-string parameters must include 'X-Amz-Signature'. AWS query-string parameters must include 'X-Amz-SignedHeaders'. Re-examine the query-string parameters."},
+		{"/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a&X-Amz-Signature=b&X-Amz-SignedHeaders=host&X-Amz-Date=20261121T083000Z&X-Amz-Expires=1m3", "", "", Incomplete, "X-Amz-Expires must be a number of seconds between 0 and 604800."},
 	} {
 		r, _ := http.NewRequest("POST", c.url, nil)
 		if c.authorization != "" {
@@ -262,7 +281,7 @@ func TestAdmitLooksInAWSsOrder(t *testing.T) {
 			}
 			return err.Error()
 		}
-		err = s.Admit(now.Add(c.late), "kinesis")
+		err = s.Admit(r, now.Add(c.late), "kinesis")
 		if prefix, ok := strings.CutSuffix(c.want, "*"); ok && !strings.HasPrefix(text(err), prefix) || !ok && text(err) != c.want || err != nil && !isKind(err, c.kind) {
 			t.Errorf("%s:\n got %v\nwant %s", c.credential, err, c.want)
 		}
@@ -317,7 +336,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		wellFormed, admitted := s.WellFormed(), s.Admit(s.at, s.Service)
+		wellFormed, admitted := s.WellFormed(), s.Admit(r, s.at, s.Service)
 		if wellFormed != nil && admitted == nil {
 			t.Fatalf("%q is admitted, and is not well-formed: %v", authorization, wellFormed)
 		}

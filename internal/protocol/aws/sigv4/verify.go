@@ -22,9 +22,6 @@ const (
 // authority is the name under which the JavaScript SDK signs the host of an HTTP/2 request.
 const authority = ":authority"
 
-// UnsignedPayload is the payload hash of requests whose body is not signed.
-const UnsignedPayload = "UNSIGNED-PAYLOAD"
-
 // WellFormed checks the form of the credential, and nothing of what it claims. It returns a *Fault, or nil.
 func (s *Signature) WellFormed() error {
 	if err := s.checkForm(); err != nil {
@@ -36,14 +33,19 @@ func (s *Signature) WellFormed() error {
 	return nil
 }
 
-// Admit checks what needs no secret, and what AWS looks at before it asks whose key it is, in AWS's order: the time, that the host is signed, and
-// that the credential is for service, the name that the service signs with. It returns a *Fault, or nil.
-func (s *Signature) Admit(now time.Time, service string) error {
+// Admit checks what needs no secret, and what AWS looks at before it asks whose key it is, in AWS's order: the time, that the host and the headers
+// that decide what is asked are signed, and that the credential is for service, the name that the service signs with. It returns a *Fault, or nil.
+func (s *Signature) Admit(r *http.Request, now time.Time, service string) error {
 	if err := s.checkTime(now.UTC()); err != nil {
 		return err
 	}
 	if !slices.Contains(s.SignedHeaders, "host") && !slices.Contains(s.SignedHeaders, authority) {
-		return &Fault{Invalid, "'Host' must be a 'SignedHeader' in the AWS Authorization."}
+		return unsigned("Host")
+	}
+	for _, name := range []string{"X-Amz-Target", "X-Amz-Security-Token"} {
+		if r.Header.Get(name) != "" && !slices.Contains(s.SignedHeaders, strings.ToLower(name)) {
+			return unsigned(name)
+		}
 	}
 	if err := s.checkForm(); err != nil {
 		return err
@@ -62,6 +64,10 @@ func (s *Signature) Admit(now time.Time, service string) error {
 		return &Fault{Invalid, strings.Join(faults, " ")}
 	}
 	return nil
+}
+
+func unsigned(header string) error {
+	return &Fault{Invalid, "'" + header + "' must be a 'SignedHeader' in the AWS Authorization."}
 }
 
 func (s *Signature) checkForm() error {
@@ -131,15 +137,12 @@ func (s *Signature) canonicalRequest(r *http.Request, body []byte) string {
 	for _, name := range s.SignedHeaders {
 		b.WriteString(name + ":" + headerValue(r, name) + "\n")
 	}
-	b.WriteString("\n" + strings.Join(s.SignedHeaders, ";") + "\n" + payloadHash(r, body))
+	b.WriteString("\n" + strings.Join(s.SignedHeaders, ";") + "\n" + payloadHash(body))
 	return b.String()
 }
 
-// payloadHash is the hash of what was sent, unless the request says that its body is not signed.
-func payloadHash(r *http.Request, body []byte) string {
-	if r.Header.Get("X-Amz-Content-Sha256") == UnsignedPayload {
-		return UnsignedPayload
-	}
+// payloadHash is the hash of what was sent. What X-Amz-Content-Sha256 says of it, UNSIGNED-PAYLOAD too, counts for S3 alone.
+func payloadHash(body []byte) string {
 	hash := sha256.Sum256(body)
 	return hex.EncodeToString(hash[:])
 }
