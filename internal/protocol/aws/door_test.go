@@ -37,7 +37,7 @@ func testKinesis() Service {
 			"CreateStream.WarmThroughputMiBps": Refused("capacity is not reserved"), "CreateStream.MaxRecordSizeInKiB": Stored("not enforced in this test"),
 			"CreateStream.RecordDistributionStrategy": Refused("records are placed by key"),
 			"PutRecords.Records":                      Enforced, "PutRecords.StreamName": Enforced, "PutRecords.StreamARN": Enforced,
-			"PutRecords.StreamId": Stored("reserved"), "PutRecords.DryRun": Refused("no dry runs"),
+			"PutRecords.StreamId": Unread("reserved"), "PutRecords.DryRun": Refused("no dry runs"),
 			"PutRecordsRequestEntry.Data": Enforced, "PutRecordsRequestEntry.PartitionKey": Enforced, "PutRecordsRequestEntry.ExplicitHashKey": Refused("test"),
 		},
 		MaxBodyBytes: 1 << 20,
@@ -229,6 +229,10 @@ func TestRequestsAreCheckedInAWSsOrder(t *testing.T) {
 			`{"Message":"class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to an String","__type":"SerializationException"}`,
 		},
 		{
+			"constraint of what is not read", request("PutRecords", `{"StreamName":"s","StreamId":"no id","Records":[{"Data":"","PartitionKey":"k"}]}`, nil), 200,
+			`{"FailedRecordCount":0,"Records":[{"SequenceNumber":"49","ShardId":"arn:aws:kinesis:eu-west-1:000000000000:stream/s"}]}`,
+		},
+		{
 			"constraint", request("CreateStream", `{"ShardCount":1}`, nil), 400,
 			`{"__type":"ValidationException","message":"1 validation error detected: Value null at 'streamName' failed to satisfy constraint: Member must not be null"}`,
 		},
@@ -367,6 +371,10 @@ func TestQueryServicesAnswerXML(t *testing.T) {
 		{
 			"unknown", call("POST", "/", "Action=Nope&Version=2011-06-15", nil), 400,
 			"<Code>InvalidAction</Code><Message>Could not find operation Nope for version 2011-06-15</Message>",
+		},
+		{
+			"another version", call("POST", "/", "Action=GetCallerIdentity&Version=2000-01-01", nil), 400,
+			"<Code>InvalidAction</Code><Message>Could not find operation GetCallerIdentity for version 2000-01-01</Message>",
 		},
 		{"not served", call("POST", "/", "Action=AssumeRole&Version=2011-06-15", nil), 400, "The operation AssumeRole of STS is not implemented by freshet."},
 	} {

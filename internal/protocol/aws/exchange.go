@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -83,6 +84,9 @@ func (x *exchange) decode(full bool) (any, error) {
 func (x *exchange) run(in any) {
 	if s := x.operation.model.InputShape; s != nil {
 		v := reflect.ValueOf(in).Elem()
+		for _, i := range x.operation.unread {
+			v.Field(i).SetZero()
+		}
 		if message := constraint.Check(s, v, x.service.javaPackage); message != "" {
 			x.fail(&Error{Code: x.encoding.validationCode, Message: message})
 			return
@@ -318,10 +322,11 @@ func (x *exchange) refuseTransport() bool {
 
 // refuseForm is refuseTransport for the query protocol.
 func (x *exchange) refuseForm() bool {
-	if x.modelled != nil {
+	if x.modelled != nil && (x.version == "" || x.version == x.service.Model.Info.APIVersion) {
 		return false
 	}
-	x.fail(&Error{Code: "InvalidAction", Message: "Could not find operation " + x.operationName + " for version " + x.service.Model.Info.APIVersion})
+	version := cmp.Or(x.version, x.service.Model.Info.APIVersion)
+	x.fail(&Error{Code: "InvalidAction", Message: "Could not find operation " + x.operationName + " for version " + version})
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,8 @@ type operation struct {
 	Operation
 	model   *shape.Operation
 	refusal *refusals
-	bulky   bool // answers carry blobs, so they can be megabytes
+	unread  []int // fields of the input
+	bulky   bool  // answers carry blobs, so they can be megabytes
 }
 
 // New checks the services against their models and returns the front door for them.
@@ -167,11 +169,22 @@ func indexService(s Service) (*service, error) {
 		}
 		model := s.Model.Operation(op.Name)
 		indexed.operations[op.Name] = &operation{
-			Operation: *op, model: model, refusal: findRefusals(op.Name, model.InputShape, s.Ledger),
+			Operation: *op, model: model, refusal: findRefusals(op.Name, model.InputShape, s.Ledger), unread: findUnread(op, s.Ledger),
 			bulky: hasBlob(model.OutputShape, map[*shape.Shape]bool{}),
 		}
 	}
 	return indexed, nil
+}
+
+// findUnread returns the fields of an operation's input that nobody is to look at.
+func findUnread(op *Operation, ledger Ledger) (fields []int) {
+	t := reflect.TypeOf(op.newInput()).Elem()
+	for i := range t.NumField() {
+		if ledger[op.Name+"."+t.Field(i).Name].unread {
+			fields = append(fields, i)
+		}
+	}
+	return fields
 }
 
 // hasBlob tells whether values of s can hold blobs.

@@ -8,10 +8,11 @@ package aws
 // all ledgers to docs/fidelity.md.
 type Ledger map[string]Fidelity
 
-// Fidelity is what happens to one member. Enforced, Stored and Refused make one.
+// Fidelity is what happens to one member. Enforced, Stored, Unread and Refused make one.
 type Fidelity struct {
 	Level  Level
 	Reason string // why not enforced, as a clause that can follow a colon
+	unread bool
 }
 
 // Level is how seriously a member is taken.
@@ -29,6 +30,11 @@ var Enforced = Fidelity{Level: LevelEnforced}
 
 // Stored marks a member that is kept or accepted but has no effect here.
 func Stored(reason string) Fidelity { return Fidelity{Level: LevelStored, Reason: reason} }
+
+// Unread marks a member of a request that is accepted whatever it contains, against the model's constraints too.
+func Unread(reason string) Fidelity {
+	return Fidelity{Level: LevelStored, Reason: reason, unread: true}
+}
 
 // Refused marks a member whose presence is answered with an error. A boolean false counts as absent.
 func Refused(reason string) Fidelity { return Fidelity{Level: LevelRefused, Reason: reason} }

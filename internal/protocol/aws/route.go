@@ -18,6 +18,7 @@ type route struct {
 	modelled      *shape.Operation // nil if the service has no such operation
 	operation     *operation       // nil if it is not served
 	encoding      *encoding
+	version       string // of the API, as a query request names it; "" = it does not
 
 	signedFor, region, accessKey string // what the signature claims
 }
@@ -88,7 +89,7 @@ func (f *FrontDoor) routeByForm(r *http.Request, body []byte, to route) route {
 	if action == "" {
 		return to
 	}
-	to.operationName, to.encoding = action, queryEncoding
+	to.operationName, to.version, to.encoding = action, version, queryEncoding
 	if to.service == nil {
 		to.service = f.serviceOfAction(to.signedFor, action, version)
 	}

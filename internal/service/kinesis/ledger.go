@@ -6,7 +6,7 @@ import "github.com/freshet/freshet/internal/protocol/aws"
 var Ledger = ledger()
 
 func ledger() aws.Ledger {
-	reserved := aws.Stored("AWS reserves it for future use; it is not looked at")
+	reserved := aws.Unread("AWS reserves it for future use; it is not looked at")
 	l := aws.Ledger{
 		"CreateStream.WarmThroughputMiBps": aws.Stored("there is no throughput limit to warm up for"),
 	}
