@@ -72,7 +72,7 @@ func (n *Node) diskSpace(ctx context.Context) (total, usable int64, err error) {
 }
 
 func (n *Node) openKinesis(ctx context.Context) (*kinesis.Service, error) {
-	return kinesis.New(ctx, kinesis.Config{}, kinesis.Dependencies{
+	return kinesis.New(ctx, kinesis.Config{ShardLimit: min(kinesis.DefaultShardLimit, n.config.MaxShards)}, kinesis.Dependencies{
 		Log: n.clientsLog(), State: n.engine.State(), Clock: n.deps.Clock, Random: n.deps.Random, Logger: n.logger.With("part", "kinesis"),
 	})
 }

@@ -158,6 +158,9 @@ func (s *Service) listConsumers(ctx context.Context, call *aws.Call, in *api.Lis
 	if err != nil {
 		return nil, err
 	}
+	if in.NextToken != nil && in.StreamCreationTimestamp != nil {
+		return nil, invalidArgument("NextToken and StreamCreationTimestamp cannot be provided together.")
+	}
 	if !sameCreation(v, in.StreamCreationTimestamp) {
 		return nil, streamNotFound(call, v.Name)
 	}

@@ -227,6 +227,8 @@ func TestConsumers(t *testing.T) {
 	}
 	first := must(r, r.listConsumers, &api.ListStreamConsumersInput{StreamARN: &arn, MaxResults: new(int32(3))})
 	second := must(r, r.listConsumers, &api.ListStreamConsumersInput{StreamARN: &arn, NextToken: first.NextToken})
+	refused(r, r.listConsumers, &api.ListStreamConsumersInput{StreamARN: &arn, NextToken: first.NextToken, StreamCreationTimestamp: &rigStart},
+		"InvalidArgumentException: NextToken and StreamCreationTimestamp cannot be provided together.")
 	if len(first.Consumers) != 3 || len(second.Consumers) != 2 || *second.Consumers[1].ConsumerName != "app" || second.NextToken != nil {
 		t.Errorf("pages of %d and %d", len(first.Consumers), len(second.Consumers))
 	}

@@ -1,6 +1,7 @@
 package kinesis
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -69,21 +70,22 @@ func (s *Service) newSubscriber(ctx context.Context, call *aws.Call, in *api.Sub
 	if err != nil {
 		return nil, failure(call, v.Name, err)
 	}
+	key := subscriptionKey{shard: v.Shard(index), consumer: c.name}
 	if value(in.DryRun, false) {
-		return nil, dryRun()
+		return nil, cmp.Or(s.subscriptions.check(key, s.clock.Now(), s.config.MaxSubscriptions), dryRun())
 	}
-	sub, err := s.subscriptions.add(subscriptionKey{shard: v.Shard(index), consumer: c.name}, s.clock.Now(), s.config.MaxSubscriptions)
+	sub, err := s.subscriptions.add(key, s.clock.Now(), s.config.MaxSubscriptions)
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { s.subscriptions.remove(sub) })
+	context.AfterFunc(ctx, func() { s.subscriptions.remove(sub, s.clock.Now()) })
 	return &subscriber{service: s, call: call, view: v, shard: sh, next: next, number: sh.at(next, sh.created.Unix()), subscription: sub}, nil
 }
 
 // run sends events until the subscription is over. The first follows at once, also without records: it tells the client that it is connected.
 func (r *subscriber) run(ctx context.Context, events eventSender) error {
 	s := r.service
-	defer s.subscriptions.remove(r.subscription)
+	defer func() { s.subscriptions.remove(r.subscription, s.clock.Now()) }()
 	moved := s.log.Watch()
 	defer moved.Close()
 	moved.Add(r.view.Shard(r.shard.index))

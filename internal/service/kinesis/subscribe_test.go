@@ -209,8 +209,12 @@ func TestSubscriptionEnds(t *testing.T) {
 		"when another takes over": {func(r *rig, in *api.SubscribeToShardInput, l *listener) {
 			r.clock.Advance(takeoverAfter - 1)
 			l.silent()
-			if _, err := r.subscribe(in); err == nil || err.Error() != "ResourceInUseException: Another active subscription exists for this consumer: app." {
-				r.t.Errorf("an early second subscription was answered %v", err)
+			asked := *in
+			asked.DryRun = new(true)
+			for _, in := range []*api.SubscribeToShardInput{in, &asked} {
+				if _, err := r.subscribe(in); err == nil || err.Error() != "ResourceInUseException: Another active subscription exists for this consumer: app." {
+					r.t.Errorf("an early second subscription was answered %v", err)
+				}
 			}
 			r.clock.Advance(1)
 			l.next()
@@ -239,6 +243,34 @@ func TestSubscriptionEnds(t *testing.T) {
 	}
 }
 
+// A subscription keeps others of its consumer and shard away for five seconds from its beginning, also when it is over: not those of a
+// consumer that is registered anew.
+func TestSubscribingAgainWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.create("s", 1)
+		in := r.consumer("s", "app", api.ShardIteratorTypeTrimHorizon, nil)
+		for range 3 {
+			l := r.mustSubscribe(in)
+			r.clock.Advance(time.Second)
+			l.cancel()
+			synctest.Wait()
+			r.clock.Advance(takeoverAfter - time.Second - 1)
+			if _, err := r.subscribe(in); err == nil || !strings.HasPrefix(err.Error(), "ResourceInUseException: ") {
+				t.Errorf("a subscription too early was answered %v", err)
+			}
+			r.clock.Advance(1)
+		}
+		r.mustSubscribe(in).cancel()
+		must(r, r.deregisterConsumer, &api.DeregisterStreamConsumerInput{ConsumerARN: in.ConsumerARN})
+		r.mustSubscribe(r.consumer("s", "app", api.ShardIteratorTypeTrimHorizon, nil)).cancel()
+		synctest.Wait()
+		if n := r.subscriptions.size(); n != 0 {
+			t.Errorf("%d subscriptions are left", n)
+		}
+	})
+}
+
 // Every ContinuationSequenceNumber is a position to go on from, also one that no record has.
 func TestSubscriptionResumes(t *testing.T) {
 	subscribed(t, func(r *rig, in *api.SubscribeToShardInput, l *listener) {
@@ -246,6 +278,7 @@ func TestSubscriptionResumes(t *testing.T) {
 		for i := range 3 {
 			l.cancel()
 			synctest.Wait()
+			r.clock.Advance(takeoverAfter)
 			in.StartingPosition = &api.StartingPosition{Type: new(api.ShardIteratorTypeAfterSequenceNumber), SequenceNumber: continuation}
 			r.putFirst(fmt.Sprint(i))
 			l = r.mustSubscribe(in)
@@ -257,11 +290,13 @@ func TestSubscriptionResumes(t *testing.T) {
 		}
 		l.cancel()
 		synctest.Wait()
+		r.clock.Advance(takeoverAfter)
 		in.StartingPosition = &api.StartingPosition{Type: new(api.ShardIteratorTypeLatest)}
 		l = r.mustSubscribe(in)
 		continuation = l.next().ContinuationSequenceNumber
 		l.cancel()
 		synctest.Wait()
+		r.clock.Advance(takeoverAfter)
 		r.putFirst("late")
 		in.StartingPosition = &api.StartingPosition{Type: new(api.ShardIteratorTypeAfterSequenceNumber), SequenceNumber: continuation}
 		l = r.mustSubscribe(in)
@@ -355,6 +390,7 @@ func TestSubscribeRefuses(t *testing.T) {
 		refused(r, r.newSubscriber, with(func(in *api.SubscribeToShardInput) { in.ShardId = new("1") }), "LimitExceededException: *")
 		l.cancel()
 		synctest.Wait()
+		r.clock.Advance(takeoverAfter)
 		if _, err := r.newSubscriber(t.Context(), r.call, in); err != nil {
 			t.Errorf("after the end of the first: %v", err)
 		}

@@ -1,6 +1,7 @@
 package kinesis
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 // subscriptions are the open SubscribeToShard calls: at most one per consumer and shard.
 type subscriptions struct {
 	mu       sync.Mutex
-	open     map[subscriptionKey]*subscription
-	count    int // calls not yet over, those that were taken over included
+	open     map[subscriptionKey]*subscription // and those that are over, while they are too young to be replaced
+	over     []*subscription                   // of these, in the order in which they ended
+	count    int                               // calls not yet over, those that were taken over included
 	draining bool
 	idle     *sync.Cond // on mu: count fell to 0
 }
@@ -35,20 +37,36 @@ type subscription struct {
 // takeoverAfter is how old a subscription must be for another of the same consumer and shard to replace it.
 const takeoverAfter = 5 * time.Second
 
-// add registers a subscription. One that is older than takeoverAfter gives way and is told so; a younger one stays.
+// check says whether a subscription could be added.
+func (s *subscriptions) check(key subscriptionKey, now time.Time, limit int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.checkLocked(key, now, limit)
+}
+
+func (s *subscriptions) checkLocked(key subscriptionKey, now time.Time, limit int) error {
+	if s.draining {
+		return unavailable()
+	}
+	if s.count >= limit {
+		return aws.Errorf(api.ErrLimitExceeded, "The limit of %d open subscriptions is reached.", limit)
+	}
+	if older := s.open[key]; older != nil && now.Sub(older.started) < takeoverAfter {
+		return aws.Errorf(api.ErrResourceInUse, "Another active subscription exists for this consumer: %s.", key.consumer)
+	}
+	return nil
+}
+
+// add registers a subscription. One that is older than takeoverAfter gives way and is told so; a younger one stays, and keeps its place also when
+// it is over.
 func (s *subscriptions) add(key subscriptionKey, now time.Time, limit int) (*subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining {
-		return nil, unavailable()
-	}
-	if s.count >= limit {
-		return nil, aws.Errorf(api.ErrLimitExceeded, "The limit of %d open subscriptions is reached.", limit)
+	s.forgetLocked(now)
+	if err := s.checkLocked(key, now, limit); err != nil {
+		return nil, err
 	}
 	if older := s.open[key]; older != nil {
-		if now.Sub(older.started) < takeoverAfter {
-			return nil, aws.Errorf(api.ErrResourceInUse, "Another active subscription exists for this consumer: %s.", key.consumer)
-		}
 		older.endLocked(aws.Errorf(api.ErrResourceInUse, "Another subscription of consumer %s took over.", key.consumer))
 	}
 	if s.open == nil {
@@ -60,17 +78,27 @@ func (s *subscriptions) add(key subscriptionKey, now time.Time, limit int) (*sub
 	return added, nil
 }
 
-// remove forgets a subscription that is over. A second time it does nothing.
-func (s *subscriptions) remove(sub *subscription) {
+// forgetLocked takes the places of subscriptions that are over and may be replaced.
+func (s *subscriptions) forgetLocked(now time.Time) {
+	old := 0
+	for ; old < len(s.over) && now.Sub(s.over[old].started) >= takeoverAfter; old++ {
+		if sub := s.over[old]; s.open[sub.key] == sub {
+			delete(s.open, sub.key)
+		}
+	}
+	s.over = slices.Delete(s.over, 0, old)
+}
+
+// remove says that a subscription is over. A second time it does nothing.
+func (s *subscriptions) remove(sub *subscription, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sub.removed {
 		return
 	}
 	sub.removed = true
-	if s.open[sub.key] == sub {
-		delete(s.open, sub.key)
-	}
+	s.over = append(s.over, sub)
+	s.forgetLocked(now)
 	if s.count--; s.count == 0 && s.idle != nil {
 		s.idle.Broadcast()
 	}
@@ -90,6 +118,7 @@ func (s *subscriptions) endConsumer(id stream.ID, name string) {
 	for key, sub := range s.open {
 		if key.shard.Stream == id && key.consumer == name {
 			sub.endLocked(aws.Errorf(api.ErrResourceNotFound, "Consumer %s was deregistered.", name))
+			delete(s.open, key) // one that is registered by its name is another
 		}
 	}
 }
