@@ -12,17 +12,20 @@ import (
 
 // unused says whether everything has been given back.
 func (b *budget) unused() bool {
-	if len(b.lane) > 0 || !b.common.TryAcquire(b.limit) {
-		return false
+	common, small := b.common.TryAcquire(b.limit), b.answers.TryAcquire(b.small)
+	if common {
+		b.common.Release(b.limit)
 	}
-	b.common.Release(b.limit)
-	return true
+	if small {
+		b.answers.Release(b.small)
+	}
+	return common && small && len(b.lane) == 0
 }
 
 // Requests that all hold something and need more than there is end all the same, one after the other.
 func TestHoldersOfMemoryDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(150, 50, time.Minute, clock.Real())
+		b := newBudget(200, 50, time.Minute, clock.Real())
 		var requests sync.WaitGroup
 		for range 20 {
 			requests.Go(func() {
@@ -45,7 +48,7 @@ func TestHoldersOfMemoryDoNotWaitForEachOther(t *testing.T) {
 
 func TestMemoryIsWaitedForSoLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(150, 50, time.Minute, clock.Real())
+		b := newBudget(200, 50, time.Minute, clock.Real())
 		holder, other, third := share{budget: b}, share{budget: b}, share{budget: b}
 		if err := errors.Join(holder.grow(t.Context(), 60), other.grow(t.Context(), 40), holder.grow(t.Context(), 50)); err != nil || !holder.lane {
 			t.Fatal(err)

@@ -424,10 +424,11 @@ func TestMemoryForRequestsIsBounded(t *testing.T) {
 			c.MaxInFlightBytes = 1 << 20
 			c.Clock = clock.Real() // the bubble's
 		})
-		held := share{budget: f.budget}
-		if err := held.grow(t.Context(), 2<<20); err != nil || held.common != f.budget.limit {
-			t.Fatal(held, err)
+		held, hog := share{budget: f.budget}, share{budget: f.budget}
+		if err := errors.Join(held.reserveAnswer(t.Context(), f.budget.small), hog.grow(t.Context(), f.budget.limit)); err != nil {
+			t.Fatal(err)
 		}
+		defer hog.release() // whose memory no small request needs
 		type result struct {
 			status int
 			body   string

@@ -141,13 +141,13 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// largestRequest returns how much memory one request can need: its body compressed and not, and a share for the answer.
+// largestRequest returns how much memory one request can need: its body, compressed and not.
 func (c *Config) largestRequest() int64 {
 	body := int64(DefaultMaxBodyBytes)
 	for _, s := range c.Services {
 		body = max(body, s.MaxBodyBytes)
 	}
-	return 2*body + answerShare
+	return 2 * body
 }
 
 func indexService(s Service) (*service, error) {

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// answerShare is what every request reserves for its answer. Answers that carry blobs reserve their size once it is known.
-	answerShare = 64 << 10
+	// answerShare is what every request reserves for its answer. Larger answers that carry blobs reserve their size once it is known.
+	answerShare = 32 << 10
 	// firstBuffer takes the beginning of a body; it is the connection's, not the budget's, so that who only says that it will send holds nothing.
 	firstBuffer = 4 << 10
 	// leap is how many times as much as has arrived of a body is reserved for the rest, if its length is known.
@@ -46,7 +46,7 @@ func (x *exchange) readBody() bool {
 		x.body, err = x.decompress(limit)
 	}
 	if err == nil {
-		err = x.grow(answerShare)
+		err = x.share.reserveAnswer(x.r.Context(), answerShare)
 	}
 	if err != nil {
 		x.refuseBody(err)
