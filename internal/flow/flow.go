@@ -93,8 +93,10 @@ type Flow struct {
 	deps   Deps
 	sink   Sink
 	stop   chan struct{} // closed by Stop
-	once   sync.Once
+	finish chan struct{} // closed by Finish
 	ended  chan struct{} // closed when Run returns
+	stops  sync.Once
+	ends   sync.Once
 
 	mu       sync.Mutex // guards the fields below
 	status   Status
@@ -116,7 +118,7 @@ func New(config Config, deps Deps, sink Sink) (*Flow, error) {
 	config.Retry = config.Retry.orDefault()
 	deps.Logger = deps.Logger.With("flow", config.Name)
 	return &Flow{
-		config: config, deps: deps, sink: sink, stop: make(chan struct{}), ended: make(chan struct{}),
+		config: config, deps: deps, sink: sink, stop: make(chan struct{}), finish: make(chan struct{}), ended: make(chan struct{}),
 		status: Status{Name: config.Name, Stage: Waiting}, position: map[int32]stream.Offset{},
 	}, nil
 }
@@ -125,22 +127,30 @@ func New(config Config, deps Deps, sink Sink) (*Flow, error) {
 func (f *Flow) Source() stream.ID { return f.config.Stream }
 
 // Stop asks a flow to take no more, write what it has taken, and end. A batch that cannot be written is tried once more and left for the next run.
-func (f *Flow) Stop() { f.once.Do(func() { close(f.stop) }) }
+func (f *Flow) Stop() { f.stops.Do(func() { close(f.stop) }) }
 
-// Drain stops a flow that runs and waits until it has ended, or ctx has: then it returns ctx's cause.
+// Finish asks a flow to write all that there is, which includes everything appended before the call, and end. Where records come as fast as they are
+// written that never is; Stop ends it.
+func (f *Flow) Finish() { f.ends.Do(func() { close(f.finish) }) }
+
+// Drain finishes a flow that runs and waits until it has ended. If ctx ends first it stops the flow and returns ctx's cause.
 func (f *Flow) Drain(ctx context.Context) error {
-	f.Stop()
+	f.Finish()
 	select {
 	case <-f.ended:
 		return nil
 	case <-ctx.Done():
+		f.Stop()
 		return context.Cause(ctx)
 	}
 }
 
-func (f *Flow) stopping() bool {
+func (f *Flow) stopping() bool  { return isClosed(f.stop) }
+func (f *Flow) finishing() bool { return isClosed(f.finish) }
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-f.stop:
+	case <-c:
 		return true
 	default:
 		return false

@@ -152,19 +152,20 @@ func (s *session) loop(ctx context.Context) error {
 	age := s.deps.Clock.NewTimer(math.MaxInt64 / 2)
 	defer age.Stop()
 	for {
+		finishing := s.finishing() // before the log is read: what is appended until now counts
 		if !s.stopping() {
 			if err := s.fill(ctx); err != nil {
 				return err
 			}
 		}
-		stopping := s.stopping()
-		if s.buffer.due(s.config.Limits, s.deps.Clock.Now()) || stopping && !s.buffer.empty() {
+		last := s.stopping() || finishing && len(s.ready) == 0
+		if s.buffer.due(s.config.Limits, s.deps.Clock.Now()) || last && !s.buffer.empty() {
 			if err := s.flush(ctx); err != nil {
 				return err
 			}
 			continue
 		}
-		if stopping {
+		if last {
 			return nil
 		}
 		if s.buffer.empty() {
@@ -187,6 +188,7 @@ func (s *session) wait(ctx context.Context, age clock.Timer, discover clock.Tick
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.stop:
+	case <-s.finish:
 	case <-aged:
 	case <-s.watcher.Ready():
 	case <-discover.C():

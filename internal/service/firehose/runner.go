@@ -115,6 +115,11 @@ func (r *runner) run(ctx context.Context) {
 // serve does what the document asks for, until it changes or ctx ends.
 func (r *runner) serve(ctx context.Context, d *delivery) error {
 	if d.Status == api.DeliveryStreamStatusDeleting {
+		if err := r.drain(ctx, d); ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			r.logger.Warn("delivery stream deleted with records to deliver", "delivery_stream", r.name, "error", err)
+		}
 		return r.remove(ctx, d)
 	}
 	source, err := r.openSource(ctx, d)
@@ -208,6 +213,28 @@ func (r *runner) deliver(ctx context.Context, d *delivery, f *flow.Flow) error {
 		r.logger.Warn("stopped with records to deliver", "delivery_stream", r.name, "error", err)
 	}
 	return nil
+}
+
+// drain delivers what is left of a DELETING delivery stream, also of one whose deletion a crash has interrupted, within DrainTimeout.
+func (r *runner) drain(ctx context.Context, d *delivery) error {
+	source, err := r.findSource(ctx, d)
+	if errors.Is(err, stream.ErrNotFound) || errors.Is(err, errForeign) {
+		return nil
+	}
+	if err == nil {
+		err = r.place(ctx, d, source)
+	}
+	if err != nil {
+		return err
+	}
+	f, err := r.newFlow(d, source)
+	if err != nil {
+		return err
+	}
+	f.Finish()
+	ctx, cancel := clock.WithTimeout(ctx, r.clock, r.config.DrainTimeout, errDrain)
+	defer cancel()
+	return f.Run(ctx)
 }
 
 // Flush lets the delivery streams that read a stream write what they have gathered of it, which takes DrainTimeout at most. It is for a stream
