@@ -79,13 +79,46 @@ func TestRecordsOfCompactedTopicsAreNotDeletedByOffset(t *testing.T) {
 	t.Parallel()
 	n := start(t)
 	r := n.raw(t)
-	for policy, want := range map[string]int16{"compact": kerr.PolicyViolation.Code, "compact,delete": 0, "delete": 0} {
-		name := map[string]string{"compact": "a", "compact,delete": "b", "delete": "c"}[policy]
+	for policy, want := range map[string]int16{"compact": kerr.PolicyViolation.Code, "compact,delete": 0, "delete": 0, "": 0} {
+		name := map[string]string{"compact": "a", "compact,delete": "b", "delete": "c", "": "d"}[policy]
 		n.create(t, name, 1, map[string]*string{"cleanup.policy": &policy})
 		req := kmsg.NewPtrDeleteRecordsRequest()
 		req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: name, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: -1}}}}
 		if got := ask[*kmsg.DeleteRecordsResponse](r, 2, req).Topics[0].Partitions[0].ErrorCode; got != want {
 			t.Errorf("cleanup.policy %s: error %d, want %d", policy, got, want)
+		}
+	}
+}
+
+func TestCleanupPolicyCanBeEmptied(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	policy := "compact"
+	n.create(t, "t", 1, map[string]*string{"cleanup.policy": &policy})
+	r := n.raw(t)
+	const appended, subtracted = kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract
+	for _, row := range []struct {
+		op     kmsg.IncrementalAlterConfigOp
+		value  string
+		code   int16
+		policy string
+	}{
+		{appended, "", kerr.InvalidConfig.Code, "compact"},
+		{subtracted, "", 0, "compact"},
+		{subtracted, "compact", 0, ""},
+		{appended, "", 0, ""},
+		{appended, "delete", 0, "delete"},
+		{appended, "delete, compact", 0, "delete,compact"},
+	} {
+		req, config := kmsg.NewPtrIncrementalAlterConfigsRequest(), kmsg.NewPtrDescribeConfigsRequest()
+		req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{
+			ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t",
+			Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "cleanup.policy", Op: row.op, Value: &row.value}},
+		}}
+		config.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t", ConfigNames: []string{"cleanup.policy"}}}
+		code := ask[*kmsg.IncrementalAlterConfigsResponse](r, 1, req).Resources[0].ErrorCode
+		if got := *ask[*kmsg.DescribeConfigsResponse](r, 4, config).Resources[0].Configs[0].Value; code != row.code || got != row.policy {
+			t.Errorf("%s %q: error %d, then %q, want %d and %q", row.op, row.value, code, got, row.code, row.policy)
 		}
 	}
 }

@@ -149,15 +149,13 @@ func applyOperation(st *stream.Stream, c *kmsg.IncrementalAlterConfigsRequestRes
 		return c.Value, nil
 	}
 	t := topicSetting(c.Name)
-	switch {
-	case t == nil:
-		return nil, refuse(kerr.InvalidConfig, "Unknown topic config name: %s", c.Name)
-	case t.Type != kmsg.ConfigTypeList:
-		return nil, refuse(kerr.InvalidConfig, "only lists can be appended to or subtracted from, and %s is none", c.Name)
+	if t == nil || t.Type != kmsg.ConfigTypeList {
+		return nil, refuse(kerr.InvalidConfig, "Can't %s to key %s because its type is not LIST.", c.Op, c.Name)
 	}
 	value, _ := t.value(st)
 	items := listItems(value)
-	for _, item := range listItems(*c.Value) {
+	for item := range strings.SplitSeq(*c.Value, ",") {
+		item = strings.TrimSpace(item) // an empty one, too, is appended: the check refuses it then
 		at := slices.Index(items, item)
 		switch {
 		case c.Op == kmsg.IncrementalAlterConfigOpAppend && at < 0:

@@ -42,7 +42,7 @@ func (s *Server) trim(ctx context.Context, st *stream.Stream, p *kmsg.DeleteReco
 	switch {
 	case p.Offset < -1:
 		return -1, stream.ErrOutOfRange
-	case st.Config.KeepAll:
+	case compacted(st) && st.Config.KeepAll:
 		return -1, refuse(kerr.PolicyViolation, "the cleanup.policy of topic %s is compact alone: its records are not deleted by offset", st.Name)
 	}
 	return s.log.Trim(ctx, address, stream.Offset(p.Offset))

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -122,7 +123,10 @@ func configure(config stream.Config, labels map[string]string, settings []settin
 			continue
 		}
 		v := strings.TrimSpace(*set.value)
-		if err := t.check(v); err != nil {
+		switch err := t.check(v); {
+		case errors.Is(err, errEmptyItem):
+			return config, labels, refuse(kerr.InvalidConfig, "Configuration '%s' %s.", t.Key, err)
+		case err != nil:
 			return config, labels, refuse(kerr.InvalidConfig, "Invalid value %s for configuration %s: %s", *set.value, t.Key, err)
 		}
 		changed[label(t.Key)] = v

@@ -53,6 +53,7 @@ func TestEnforcedSettingsReachTheLog(t *testing.T) {
 		{"freshet.durability", "os", stream.Config{Durability: stream.OS}},
 		{"cleanup.policy", "compact", stream.Config{KeepAll: true}},
 		{"cleanup.policy", "compact,delete", stream.Config{}},
+		{"cleanup.policy", "", stream.Config{KeepAll: true}},
 		{"segment.ms", "5", stream.Config{}},
 	} {
 		got, labels, err := configure(stream.Config{}, map[string]string{"other": "kept"}, []setting{{row.key, &row.value}})
@@ -77,7 +78,8 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		{"max.message.bytes", "2147483648"},
 		{"message.timestamp.type", "createtime"},
 		{"cleanup.policy", "delete,forget"},
-		{"cleanup.policy", ""},
+		{"cleanup.policy", ","},
+		{"cleanup.policy", "delete,"},
 		{"compression.type", "brotli"},
 		{"preallocate", "yes"},
 		{"min.cleanable.dirty.ratio", "1.5"},
@@ -92,7 +94,7 @@ func TestBadSettingsAreRefused(t *testing.T) {
 			t.Errorf("%s=%s: %v", row[0], row[1], err)
 		}
 	}
-	for _, policy := range []string{"delete", "compact", "compact,delete", "delete, compact"} {
+	for _, policy := range []string{"", " ", "delete", "compact", "compact,delete", "delete, compact"} {
 		if _, _, err := configure(stream.Config{}, nil, []setting{{"cleanup.policy", &policy}}); err != nil {
 			t.Error(policy, err)
 		}

@@ -15,8 +15,8 @@ func retentionSettings() []TopicSetting {
 		{
 			Key: "cleanup.policy", Type: kmsg.ConfigTypeList, Default: "delete", Broker: "log.cleanup.policy", Effect: Enforced,
 			Doc: "How old records go: with delete by retention.ms and retention.bytes. With compact every record must have a key; compaction itself is not " +
-				"done yet, and with compact alone no record goes.",
-			check: listOf("delete", "compact"),
+				"done yet, and with compact alone no record goes. Nor does one if it is empty, which demands no key.",
+			check: listOf("compact", "delete"),
 			apply: func(c *stream.Config, v string) { c.KeepAll = !strings.Contains(v, "delete") },
 			read: func(c *stream.Config) string {
 				if c.KeepAll {

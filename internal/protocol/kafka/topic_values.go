@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -114,14 +115,22 @@ func ratio(v string) error {
 	return nil
 }
 
+// errEmptyItem is what is wrong with a list that has nothing between two commas.
+var errEmptyItem = errors.New("values must not be empty")
+
+// listOf checks a list, which may be empty (KIP-1161).
 func listOf(values ...string) func(string) error {
 	one := oneOf(values...)
 	return func(v string) error {
+		if v == "" {
+			return nil
+		}
 		for item := range strings.SplitSeq(v, ",") {
-			if item = strings.TrimSpace(item); item != "" || v == "" {
-				if err := one(item); err != nil {
-					return err
-				}
+			if item = strings.TrimSpace(item); item == "" {
+				return errEmptyItem
+			}
+			if err := one(item); err != nil {
+				return err
 			}
 		}
 		return nil
