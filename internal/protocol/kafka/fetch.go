@@ -14,8 +14,9 @@ import (
 // fetch answers with batches from many partitions, or waits for them: until there are min_bytes, an error, or max_wait is over (KIP-74 for
 // the sizes). It never looks at a partition that has not moved: a fetchSet keeps a watcher, and a session (v7, KIP-227) keeps its fetchSet.
 //
-// v4 brings isolation levels, v5 the log start offset, v9 leader epochs, v10 zstd, v12 the epoch of the last record, v13 topic ids in place
-// of names, v16 addresses of leaders. Consumers' replica ids are not looked at: there are no followers.
+// v4 brings isolation levels, v5 the log start offset, v9 leader epochs, v12 the epoch of the last record, v13 topic ids in place of names,
+// v16 addresses of leaders. v10 says that the client knows zstd; who says less is given it all the same, as by Apache Kafka. Consumers'
+// replica ids are not looked at: there are no followers.
 func (s *Server) fetch(ctx context.Context, c *Client, r *wire.Request) (wire.Answer, error) {
 	req := &kmsg.FetchRequest{Version: r.Version}
 	if err := r.Decode(ctx, req); err != nil {

@@ -7,7 +7,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -233,7 +232,7 @@ func (f *fetching) read(ctx context.Context, p *fetchPart, left int) (e fetchEnt
 	return e, p.offset < end || e.diverging
 }
 
-// check compares epochs, and keeps from old clients what they cannot read.
+// check compares epochs.
 func (f *fetching) check(ctx context.Context, e *fetchEntry) error {
 	p := e.part
 	if err := checkLeaderEpoch(p.epoch, e.chunk.Bounds.Epoch); err != nil {
@@ -251,13 +250,6 @@ func (f *fetching) check(ctx context.Context, e *fetchEntry) error {
 			e.diverging, e.divergingEpoch, e.divergingEnd = true, epoch, end
 			e.chunk.Release()
 			return nil
-		}
-	}
-	if f.req.Version < zstdFetch {
-		for _, b := range e.chunk.Batches {
-			if h, err := batch.Parse(b); err == nil && h.Attributes.Codec() == batch.Zstd {
-				return refuse(kerr.UnsupportedCompressionType, "zstd needs Fetch v%d, not v%d", zstdFetch, f.req.Version)
-			}
 		}
 	}
 	return nil

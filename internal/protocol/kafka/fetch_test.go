@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/batch"
@@ -505,4 +506,21 @@ func TestFetchSessionsAreBounded(t *testing.T) {
 		sessions, parts := n.FetchSessions()
 		return sessions == 0 && parts == 0
 	})
+}
+
+// TestFetchGivesZstdToWhoSaysLess: clients have said since v10 that they know zstd, and Kafka does not mind.
+func TestFetchGivesZstdToWhoSaysLess(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "events", 1, nil)
+	cl := n.client(t, kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "events", Value: make([]byte, 1000)}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	r := n.raw(t)
+	for _, v := range []int16{4, 9, 10} {
+		req := fetchRequest(st, want{0, 0})
+		req.SessionEpoch = -1
+		expectListed(t, ask[*kmsg.FetchResponse](r, v, req), "0:[0]")
+	}
 }
