@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -148,5 +149,54 @@ func TestDescribeLogDirsTellsTheDisk(t *testing.T) {
 	failed.Store(&err)
 	if got := sizes(4); got != [2]int64{-1, -1} {
 		t.Errorf("a disk that cannot be told: %v", got)
+	}
+}
+
+// TestErrorsSpeakOfTopics holds the messages for names and topics that are wrong against Apache Kafka's.
+func TestErrorsSpeakOfTopics(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.create(t, "t", 1, nil)
+	r := n.raw(t)
+	text := func(s *string) string {
+		if s == nil {
+			return "nothing"
+		}
+		return *s
+	}
+	long := strings.Repeat("x", 250)
+	for name, want := range map[string]string{
+		"a b": "Topic name is invalid: 'a b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+		"":    "Topic name is invalid: the empty string is not allowed",
+		".":   "Topic name is invalid: '.' is not allowed",
+		"..":  "Topic name is invalid: '..' is not allowed",
+		long:  "Topic name is invalid: the length of '" + long + "' is longer than the max allowed length 249",
+		// As long in bytes, not in characters.
+		strings.Repeat("é", 130): "Topic name is invalid: '" + strings.Repeat("é", 130) +
+			"' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+	} {
+		create, describe := kmsg.NewPtrCreateTopicsRequest(), kmsg.NewPtrDescribeConfigsRequest()
+		create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: name, NumPartitions: 1, ReplicationFactor: 1}}
+		describe.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: name}}
+		created, described := ask[*kmsg.CreateTopicsResponse](r, 7, create).Topics[0], ask[*kmsg.DescribeConfigsResponse](r, 4, describe).Resources[0]
+		if text(created.ErrorMessage) != want || text(described.ErrorMessage) != want {
+			t.Errorf("%q is refused with %s and %s, want %s", name, text(created.ErrorMessage), text(described.ErrorMessage), want)
+		}
+	}
+	remove, alter, elect := kmsg.NewPtrDeleteTopicsRequest(), kmsg.NewPtrIncrementalAlterConfigsRequest(), kmsg.NewPtrElectLeadersRequest()
+	remove.TopicNames = []string{"none"}
+	alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "none"}}
+	elect.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: "none", Partitions: []int32{0}}, {Topic: "t", Partitions: []int32{0, 9}}}
+	elected := ask[*kmsg.ElectLeadersResponse](r, 2, elect).Topics
+	for want, got := range map[string]*string{
+		"This server does not host this topic-partition.": ask[*kmsg.DeleteTopicsResponse](r, 5, remove).Topics[0].ErrorMessage,
+		"The topic 'none' does not exist.":                ask[*kmsg.IncrementalAlterConfigsResponse](r, 1, alter).Resources[0].ErrorMessage,
+		"No such topic as none":                           elected[0].Partitions[0].ErrorMessage,
+		"Leader election not needed for topic partition.": elected[1].Partitions[0].ErrorMessage,
+		"No such partition as t-9":                        elected[1].Partitions[1].ErrorMessage,
+	} {
+		if text(got) != want {
+			t.Errorf("message %s, want %s", text(got), want)
+		}
 	}
 }

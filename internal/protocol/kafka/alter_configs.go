@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -73,7 +74,10 @@ func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, agai
 	s.alter.Lock()
 	defer s.alter.Unlock()
 	st, err := s.topic(ctx, which.name)
-	if err != nil {
+	switch {
+	case errors.Is(err, stream.ErrNotFound):
+		return refuse(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", which.name)
+	case err != nil:
 		return err
 	}
 	changes, err := settings(st)

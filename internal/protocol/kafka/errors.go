@@ -80,11 +80,14 @@ func code(err error) int16 {
 	return kerr.UnknownServerError.Code
 }
 
-// message returns what a client is told beside the code, nil for no error.
+// errorMessage returns what a client is told beside the code, nil for no error. The log does not find streams; Kafka does not host partitions.
 func errorMessage(err error) *string {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
+	if errors.Is(err, stream.ErrNotFound) {
+		text = kerr.UnknownTopicOrPartition.Description
+	}
 	return &text
 }

@@ -140,7 +140,7 @@ func (f *fetchSet) find(ctx context.Context, key fetchKey) (*stream.Stream, erro
 	}
 	st, err := f.log.StreamByID(ctx, key.id)
 	if errors.Is(err, stream.ErrNotFound) {
-		err = refuse(kerr.UnknownTopicID, "no topic has the id %s", key.id)
+		err = errUnknownTopicID
 	}
 	return st, err
 }

@@ -2,9 +2,12 @@ package kafka
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/stream"
 )
 
 // listPartitionReassignments answers that nothing is moving between brokers: there is one.
@@ -19,21 +22,28 @@ func (s *Server) electLeaders(ctx context.Context, _ *Client, req *kmsg.ElectLea
 	for i := range req.Topics {
 		from, to := &req.Topics[i], kmsg.NewElectLeadersResponseTopic()
 		to.Topic = from.Topic
-		st, err := s.topic(ctx, from.Topic)
 		for _, partition := range from.Partitions {
 			p := kmsg.NewElectLeadersResponseTopicPartition()
 			p.Partition = partition
-			failed := err
-			if failed == nil {
-				_, failed = shard(st, partition)
-			}
-			if failed == nil {
-				failed = refuse(kerr.ElectionNotNeeded, "the partition has its leader")
-			}
-			p.ErrorCode, p.ErrorMessage = code(failed), errorMessage(failed)
+			err := s.electLeader(ctx, from.Topic, partition)
+			p.ErrorCode, p.ErrorMessage = code(err), errorMessage(err)
 			to.Partitions = append(to.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, to)
 	}
 	return resp
+}
+
+func (s *Server) electLeader(ctx context.Context, topic string, partition int32) error {
+	st, err := s.topic(ctx, topic)
+	switch {
+	case errors.Is(err, stream.ErrNotFound):
+		return refuse(kerr.UnknownTopicOrPartition, "No such topic as %s", topic)
+	case err != nil:
+		return err
+	}
+	if _, err = shard(st, partition); err != nil {
+		return refuse(kerr.UnknownTopicOrPartition, "No such partition as %s-%d", topic, partition)
+	}
+	return refuse(kerr.ElectionNotNeeded, "Leader election not needed for topic partition.")
 }

@@ -3,7 +3,9 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -15,12 +17,23 @@ func (s *Server) topic(ctx context.Context, name string) (*stream.Stream, error)
 	return s.log.Stream(ctx, stream.Name(name))
 }
 
-// checkTopicName refuses what cannot name a topic.
+// checkTopicName refuses what cannot name a topic: what cannot name a stream, in Kafka's words.
 func checkTopicName(name string) error {
-	if err := stream.Name(name).Check(); err != nil {
-		return refuse(kerr.InvalidTopicException, "%s", err)
+	const longest = 249
+	reason := ""
+	switch {
+	case stream.Name(name).Check() == nil:
+		return nil
+	case name == "":
+		reason = "the empty string is not allowed"
+	case name == "." || name == "..":
+		reason = fmt.Sprintf("'%s' is not allowed", name)
+	case utf8.RuneCountInString(name) > longest:
+		reason = fmt.Sprintf("the length of '%s' is longer than the max allowed length %d", name, longest)
+	default:
+		reason = fmt.Sprintf("'%s' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'", name)
 	}
-	return nil
+	return refuse(kerr.InvalidTopicException, "Topic name is invalid: %s", reason)
 }
 
 // topicKey is how a request names a topic: by its name or by its id.
@@ -43,11 +56,13 @@ func repeated[T any, K comparable](all []T, key func(*T) K) map[K]bool {
 	return seen
 }
 
+var errUnknownTopicID = refuse(kerr.UnknownTopicID, "%s", kerr.UnknownTopicID.Description)
+
 // topicByID finds a topic by id, with the error that Kafka has for that.
 func (s *Server) topicByID(ctx context.Context, id stream.ID) (*stream.Stream, error) {
 	st, err := s.log.StreamByID(ctx, id)
 	if errors.Is(err, stream.ErrNotFound) {
-		return nil, refuse(kerr.UnknownTopicID, "no topic has the id %s", id)
+		return nil, errUnknownTopicID
 	}
 	return st, err
 }
