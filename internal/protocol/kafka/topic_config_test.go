@@ -86,7 +86,11 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		{"min.cleanable.dirty.ratio", "NaN"},
 		{"min.insync.replicas", "0"},
 		{"compression.gzip.level", "0"},
-		{"segment.bytes", "13"},
+		{"segment.bytes", "1048575"},
+		{"leader.replication.throttled.replicas", "0"},
+		{"leader.replication.throttled.replicas", "0:1:2"},
+		{"follower.replication.throttled.replicas", "a:b"},
+		{"follower.replication.throttled.replicas", "*,0:1"},
 		{"remote.storage.enable", "true"},
 	} {
 		_, _, err := configure(stream.Config{}, nil, []setting{{row[0], &row[1]}})
@@ -94,9 +98,22 @@ func TestBadSettingsAreRefused(t *testing.T) {
 			t.Errorf("%s=%s: %v", row[0], row[1], err)
 		}
 	}
-	for _, policy := range []string{"", " ", "delete", "compact", "compact,delete", "delete, compact"} {
-		if _, _, err := configure(stream.Config{}, nil, []setting{{"cleanup.policy", &policy}}); err != nil {
-			t.Error(policy, err)
+	const policy, throttled = "cleanup.policy", "leader.replication.throttled.replicas"
+	for _, row := range [][2]string{
+		{policy, ""},
+		{policy, " "},
+		{policy, "delete"},
+		{policy, "compact"},
+		{policy, "compact,delete"},
+		{policy, "delete, compact"},
+		{throttled, ""},
+		{throttled, "*"},
+		{throttled, "0:1"},
+		{throttled, "0:1, 12:34,"},
+		{"segment.bytes", "1048576"},
+	} {
+		if _, _, err := configure(stream.Config{}, nil, []setting{{row[0], &row[1]}}); err != nil {
+			t.Errorf("%s=%s: %v", row[0], row[1], err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,4 +136,19 @@ func listOf(values ...string) func(string) error {
 		}
 		return nil
 	}
+}
+
+var replicaPattern = regexp.MustCompile(`^([0-9]+:[0-9]+)?$`)
+
+// replicas checks a list of replicas to hold back. Apache Kafka lets items be empty.
+func replicas(v string) error {
+	if v == "*" {
+		return nil
+	}
+	for item := range strings.SplitSeq(v, ",") {
+		if !replicaPattern.MatchString(strings.TrimSpace(item)) {
+			return errors.New("must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...")
+		}
+	}
+	return nil
 }
