@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -32,17 +33,61 @@ func TestBrokerConfigsAreWhatIsSet(t *testing.T) {
 		c.Groups = group.Config{OffsetsRetention: 2 * group.DefaultOffsetsRetention, MaxMembers: 7, InitialDelay: -1}
 	})
 	req := kmsg.NewPtrDescribeConfigsRequest()
+	req.IncludeSynonyms = true
 	req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "1"}}
 	got := map[string]string{}
 	for _, c := range ask[*kmsg.DescribeConfigsResponse](n.raw(t), 4, req).Resources[0].Configs {
-		got[c.Name] = *c.Value
+		line := "unset"
+		if c.Value != nil {
+			line = *c.Value
+		}
+		line += " " + c.Source.String()
+		for _, s := range c.ConfigSynonyms {
+			line += fmt.Sprintf(", %s=%s %s", s.Name, *s.Value, s.Source)
+		}
+		got[c.Name] = line
 	}
+	const static, def = " STATIC_BROKER_CONFIG", " DEFAULT_CONFIG"
 	for name, want := range map[string]string{
-		"offsets.retention.minutes": "20160", "group.max.size": "7", "group.initial.rebalance.delay.ms": "0", "group.min.session.timeout.ms": "6000",
-		"group.max.session.timeout.ms": "1800000", "offset.metadata.max.bytes": "4096", "log.retention.hours": "168",
+		"offsets.retention.minutes":        "20160" + static + ", offsets.retention.minutes=20160" + static + ", offsets.retention.minutes=10080" + def,
+		"group.max.size":                   "7" + static + ", group.max.size=7" + static + ", group.max.size=5000" + def,
+		"group.initial.rebalance.delay.ms": "0" + static + ", group.initial.rebalance.delay.ms=0" + static + ", group.initial.rebalance.delay.ms=100" + def,
+		"node.id":                          "1" + static + ", node.id=1" + static,
+		"group.min.session.timeout.ms":     "6000" + def + ", group.min.session.timeout.ms=6000" + def,
+		"group.max.session.timeout.ms":     "1800000" + def + ", group.max.session.timeout.ms=1800000" + def,
+		"offset.metadata.max.bytes":        "4096" + def + ", offset.metadata.max.bytes=4096" + def,
+		"auto.create.topics.enable":        "true" + def + ", auto.create.topics.enable=true" + def,
+		"num.partitions":                   "1" + def + ", num.partitions=1" + def,
+		"fetch.max.bytes":                  "57671680" + def + ", fetch.max.bytes=57671680" + def,
+		"socket.request.max.bytes":         "104857600" + def + ", socket.request.max.bytes=104857600" + def,
+		"connections.max.idle.ms":          "600000" + def + ", connections.max.idle.ms=600000" + def,
+		"log.retention.hours":              "168" + def + ", log.retention.hours=168" + def,
+		"log.retention.ms":                 "unset" + def,
+		"log.roll.ms":                      "unset" + def,
+		"log.roll.jitter.ms":               "unset" + def,
+		"log.flush.interval.ms":            "unset" + def,
+		"log.segment.bytes":                "1073741824" + def + ", log.segment.bytes=1073741824" + def,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+}
+
+func TestDefaultsOfTopicConfigsComeFromTheBrokerWhereItHasThem(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.create(t, "t", 1, nil)
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	req.IncludeSynonyms = true
+	req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t"}}
+	synonyms := map[string]int{}
+	for _, c := range ask[*kmsg.DescribeConfigsResponse](n.raw(t), 4, req).Resources[0].Configs {
+		synonyms[c.Name] = len(c.ConfigSynonyms)
+	}
+	for name, want := range map[string]int{"retention.ms": 0, "segment.ms": 0, "segment.jitter.ms": 0, "flush.ms": 0, "segment.bytes": 1, "cleanup.policy": 1} {
+		if synonyms[name] != want {
+			t.Errorf("%s has %d synonyms, want %d", name, synonyms[name], want)
 		}
 	}
 }

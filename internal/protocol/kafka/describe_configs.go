@@ -4,10 +4,14 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/freshet/freshet/internal/protocol/kafka/group"
+	"github.com/freshet/freshet/internal/protocol/kafka/wire"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -37,6 +41,10 @@ func (s *Server) describeConfigs(ctx context.Context, _ *Client, req *kmsg.Descr
 	}
 	return resp
 }
+
+// unsetAtBroker are the broker configs that have no value in Apache Kafka, as a coarser one has it: log.retention.hours for log.retention.ms. What
+// they would be the default of has a default of its own.
+var unsetAtBroker = []string{"log.flush.interval.ms", "log.retention.ms", "log.roll.jitter.ms", "log.roll.ms"}
 
 type configRow = kmsg.DescribeConfigsResponseResourceConfig
 
@@ -76,7 +84,7 @@ func topicConfigs(st *stream.Stream) []configRow {
 			row.Source, row.IsDefault = kmsg.ConfigSourceDynamicTopicConfig, false
 			row.ConfigSynonyms = append(row.ConfigSynonyms, synonym(t.Key, value, kmsg.ConfigSourceDynamicTopicConfig))
 		}
-		if t.Broker != "" {
+		if t.Broker != "" && !slices.Contains(unsetAtBroker, t.Broker) {
 			row.ConfigSynonyms = append(row.ConfigSynonyms, synonym(t.Broker, t.Default, kmsg.ConfigSourceDefaultConfig))
 		}
 		rows = append(rows, row)
@@ -105,48 +113,48 @@ func (s *Server) brokerConfigs(name string) ([]configRow, error) {
 		list    = kmsg.ConfigTypeList
 		integer = kmsg.ConfigTypeInt
 		long    = kmsg.ConfigTypeLong
+
+		none = "" // no default: it is set in any case
 	)
-	set, def := kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigSourceDefaultConfig
-	g := s.groups.Config()
+	itoa, g := strconv.Itoa, s.groups.Config()
+	id := itoa(int(s.cfg.NodeID))
 	rows := []configRow{
-		brokerRow("advertised.listeners", list, "PLAINTEXT://"+s.host+":"+strconv.Itoa(int(s.port)), set, "The address that clients are told to connect to."),
-		brokerRow("auto.create.topics.enable", boolean, strconv.FormatBool(s.cfg.AutoCreateTopics), set, "Whether asking for a topic's metadata creates it."),
-		brokerRow("broker.id", integer, strconv.Itoa(int(s.cfg.NodeID)), set, "The broker's id."),
-		brokerRow("connections.max.idle.ms", long, millis(s.wire.IdleTimeout()), set, "How long a connection may be idle."),
-		brokerRow("default.replication.factor", integer, "1", def, "Replicas of topics that do not ask for a number."),
-		brokerRow("delete.topic.enable", boolean, "true", def, "Whether topics can be deleted."),
-		brokerRow("fetch.max.bytes", integer, strconv.Itoa(int(s.cfg.MaxFetchBytes)), set, "The most that one Fetch returns."),
-		brokerRow("group.initial.rebalance.delay.ms", integer, millis(max(0, g.InitialDelay)), set, "How long the first rebalance of an empty group waits for more members."),
-		brokerRow("group.max.session.timeout.ms", integer, millis(g.MaxSession), set, "The longest session timeout that a member may ask for."),
-		brokerRow("group.max.size", integer, strconv.Itoa(g.MaxMembers), set, "The most members of a group."),
-		brokerRow("group.min.session.timeout.ms", integer, millis(g.MinSession), set, "The shortest session timeout that a member may ask for."),
-		brokerRow("inter.broker.protocol.version", text, "4.2", def, "The Kafka release whose requests are served."),
-		brokerRow("log.dirs", list, s.cfg.DataDir, set, "Where the log is."),
-		brokerRow("log.retention.hours", integer, strconv.Itoa(int(stream.DefaultRetention.Hours())), def, "What log.retention.ms says, in hours."),
-		brokerRow("max.incremental.fetch.session.cache.slots", integer, strconv.Itoa(s.cfg.MaxFetchSessions), set, "How many fetch sessions are remembered."),
-		brokerRow("node.id", integer, strconv.Itoa(int(s.cfg.NodeID)), set, "The broker's id."),
-		brokerRow("num.partitions", integer, strconv.Itoa(int(s.cfg.DefaultPartitions)), set, "Partitions of topics that do not ask for a number."),
-		brokerRow("offset.metadata.max.bytes", integer, strconv.Itoa(g.MaxMetadataBytes), set, "The longest remark beside a committed offset."),
-		brokerRow("offsets.retention.minutes", integer, strconv.Itoa(int(g.OffsetsRetention.Minutes())), set, "How long the offsets of an empty group are kept."),
-		brokerRow("process.roles", list, "broker,controller", def, "What the node is."),
-		brokerRow("socket.request.max.bytes", integer, strconv.Itoa(s.wire.MaxRequestBytes()), set, "The largest request that is read."),
+		brokerRow("advertised.listeners", list, "PLAINTEXT://"+s.host+":"+itoa(int(s.port)), none, "The address that clients are told to connect to."),
+		brokerRow("auto.create.topics.enable", boolean, strconv.FormatBool(s.cfg.AutoCreateTopics), "true", "Whether asking for a topic's metadata creates it."),
+		brokerRow("broker.id", integer, id, "-1", "The broker's id."),
+		brokerRow("connections.max.idle.ms", long, millis(s.wire.IdleTimeout()), millis(wire.DefaultIdleTimeout), "How long a connection may be idle."),
+		brokerRow("default.replication.factor", integer, "1", "1", "Replicas of topics that do not ask for a number."),
+		brokerRow("delete.topic.enable", boolean, "true", "true", "Whether topics can be deleted."),
+		brokerRow("fetch.max.bytes", integer, itoa(int(s.cfg.MaxFetchBytes)), itoa(DefaultMaxFetchBytes), "The most that one Fetch returns."),
+		brokerRow("group.initial.rebalance.delay.ms", integer, millis(max(0, g.InitialDelay)), millis(group.DefaultInitialDelay),
+			"How long the first rebalance of an empty group waits for more members."),
+		brokerRow("group.max.session.timeout.ms", integer, millis(g.MaxSession), millis(group.DefaultMaxSession), "The longest session timeout that a member may ask for."),
+		brokerRow("group.max.size", integer, itoa(g.MaxMembers), itoa(group.DefaultMaxMembers), "The most members of a group."),
+		brokerRow("group.min.session.timeout.ms", integer, millis(g.MinSession), millis(group.DefaultMinSession), "The shortest session timeout that a member may ask for."),
+		brokerRow("inter.broker.protocol.version", text, "4.2", "4.2", "The Kafka release whose requests are served."),
+		brokerRow("log.dirs", list, s.cfg.DataDir, none, "Where the log is."),
+		brokerRow("log.retention.hours", integer, hours(stream.DefaultRetention), hours(stream.DefaultRetention), "How long topics keep records that say nothing else."),
+		brokerRow("max.incremental.fetch.session.cache.slots", integer, itoa(s.cfg.MaxFetchSessions), itoa(DefaultMaxFetchSessions),
+			"How many fetch sessions are remembered."),
+		brokerRow("node.id", integer, id, none, "The broker's id."),
+		brokerRow("num.partitions", integer, itoa(int(s.cfg.DefaultPartitions)), "1", "Partitions of topics that do not ask for a number."),
+		brokerRow("offset.metadata.max.bytes", integer, itoa(g.MaxMetadataBytes), itoa(group.DefaultMaxMetadataBytes), "The longest remark beside a committed offset."),
+		brokerRow("offsets.retention.minutes", integer, minutes(g.OffsetsRetention), minutes(group.DefaultOffsetsRetention), "How long the offsets of an empty group are kept."),
+		brokerRow("process.roles", list, "broker,controller", none, "What the node is."),
+		brokerRow("socket.request.max.bytes", integer, itoa(s.wire.MaxRequestBytes()), itoa(wire.DefaultMaxRequestBytes), "The largest request that is read."),
 	}
 	for i := range topicSettings {
 		t := &topicSettings[i]
 		if t.Broker == "" || t.Broker == "freshet.durability" {
 			continue
 		}
-		rows = append(rows, brokerRow(t.Broker, t.Type, t.Default, def, t.Doc))
-	}
-	slices.SortFunc(rows, func(a, b configRow) int {
-		switch {
-		case a.Name < b.Name:
-			return -1
-		case a.Name > b.Name:
-			return 1
+		row := brokerRow(t.Broker, t.Type, t.Default, t.Default, t.Doc)
+		if slices.Contains(unsetAtBroker, t.Broker) {
+			row.Value, row.ConfigSynonyms = nil, nil
 		}
-		return 0
-	})
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b configRow) int { return strings.Compare(a.Name, b.Name) })
 	return rows, nil
 }
 
@@ -158,10 +166,21 @@ func (s *Server) checkBrokerName(name string) error {
 	return nil
 }
 
-func brokerRow(name string, kind kmsg.ConfigType, value string, source kmsg.ConfigSource, doc string) configRow {
+// brokerRow makes a row of a config that is at its default, or else has been set when the server started.
+func brokerRow(name string, kind kmsg.ConfigType, value, def, doc string) configRow {
 	row := kmsg.NewDescribeConfigsResponseResourceConfig()
 	row.Name, row.Value, row.ConfigType, row.Documentation = name, &value, kind, &doc
-	row.Source, row.IsDefault, row.ReadOnly = source, source == kmsg.ConfigSourceDefaultConfig, true
-	row.ConfigSynonyms = append(row.ConfigSynonyms, synonym(name, value, source))
+	row.Source, row.IsDefault, row.ReadOnly = kmsg.ConfigSourceDefaultConfig, true, true
+	if value != def {
+		row.Source, row.IsDefault = kmsg.ConfigSourceStaticBrokerConfig, false
+		row.ConfigSynonyms = append(row.ConfigSynonyms, synonym(name, value, kmsg.ConfigSourceStaticBrokerConfig))
+	}
+	if def != "" {
+		row.ConfigSynonyms = append(row.ConfigSynonyms, synonym(name, def, kmsg.ConfigSourceDefaultConfig))
+	}
 	return row
 }
+
+func hours(d time.Duration) string { return strconv.Itoa(int(d.Hours())) }
+
+func minutes(d time.Duration) string { return strconv.Itoa(int(d.Minutes())) }
