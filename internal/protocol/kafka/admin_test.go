@@ -245,3 +245,26 @@ func TestErrorsSpeakOfTopics(t *testing.T) {
 		}
 	}
 }
+
+func TestCreateTopicsBoundsThePartitionsOfARequest(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *kafka.Config) { c.DefaultPartitions = 2 }).raw(t)
+	for name, row := range map[string]struct {
+		topics map[string]int32
+		want   int16
+	}{
+		"as many as there may be": {map[string]int32{"a": 5000, "b": 4998, "c": -1}, 0},
+		"one more":                {map[string]int32{"a": 5000, "b": 4999, "c": -1}, kerr.PolicyViolation.Code},
+	} {
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.ValidateOnly = true
+		for topic, partitions := range row.topics {
+			req.Topics = append(req.Topics, kmsg.CreateTopicsRequestTopic{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1})
+		}
+		for _, topic := range ask[*kmsg.CreateTopicsResponse](r, 7, req).Topics {
+			if topic.ErrorCode != row.want {
+				t.Errorf("%s: topic %s: error %d, want %d", name, topic.Topic, topic.ErrorCode, row.want)
+			}
+		}
+	}
+}

@@ -229,7 +229,13 @@ func TestMetadata(t *testing.T) {
 		}
 	}
 	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("no such")}, {Topic: kmsg.StringPtr("none")}, {TopicID: [16]byte{1}}, {TopicID: st.ID}}
+	req.AllowAutoTopicCreation = true
+	req.Topics = []kmsg.MetadataRequestTopic{
+		{Topic: kmsg.StringPtr("no such")},
+		{Topic: kmsg.StringPtr("__cluster_metadata")},
+		{TopicID: [16]byte{1}},
+		{TopicID: st.ID},
+	}
 	var got []int16
 	for _, topic := range ask[*kmsg.MetadataResponse](r, 12, req).Topics {
 		got = append(got, topic.ErrorCode)
@@ -267,6 +273,8 @@ func TestTopicAdministration(t *testing.T) {
 		want   *kerr.Error
 	}{
 		"no partition":        {func(t *kmsg.CreateTopicsRequestTopic) { t.NumPartitions = 0 }, kerr.InvalidPartitions},
+		"more than a request": {func(t *kmsg.CreateTopicsRequestTopic) { t.NumPartitions = 10_001 }, kerr.PolicyViolation},
+		"metadata topic":      {func(t *kmsg.CreateTopicsRequestTopic) { t.Topic = "__cluster_metadata" }, kerr.InvalidRequest},
 		"too many partitions": {func(t *kmsg.CreateTopicsRequestTopic) { t.NumPartitions = 11 }, kerr.InvalidPartitions},
 		"three replicas":      {func(t *kmsg.CreateTopicsRequestTopic) { t.ReplicationFactor = 3 }, kerr.InvalidReplicationFactor},
 		"no replica":          {func(t *kmsg.CreateTopicsRequestTopic) { t.ReplicationFactor = 0 }, kerr.InvalidReplicationFactor},

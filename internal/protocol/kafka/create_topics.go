@@ -10,11 +10,19 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// createTopics creates topics, each alone. v4 lets partitions and replicas default with -1, v5 returns what was made, v7 its id.
+const (
+	// metadataTopic is where Apache Kafka's controllers keep their log, which no client may create.
+	metadataTopic = "__cluster_metadata"
+	// mostCreated bounds the partitions of one CreateTopics (ReplicationControlManager.MAX_PARTITIONS_PER_BATCH). A topic may grow beyond.
+	mostCreated = 10_000
+)
+
+// createTopics creates topics, each alone, and none if all together have too many partitions. v4 lets partitions and replicas default with -1, v5 returns what was made, v7 its id.
 func (s *Server) createTopics(ctx context.Context, c *Client, req *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	again := repeated(req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic })
 	told := map[string]bool{} // those that were in the request before
+	excessive := s.countPartitions(req, again) > mostCreated
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		if told[t.Topic] {
@@ -23,8 +31,16 @@ func (s *Server) createTopics(ctx context.Context, c *Client, req *kmsg.CreateTo
 		told[t.Topic] = true
 		result := kmsg.NewCreateTopicsResponseTopic()
 		result.Topic = t.Topic
-		st, err := (*stream.Stream)(nil), errTopicTwice
-		if !again[t.Topic] {
+		var st *stream.Stream
+		var err error
+		switch {
+		case again[t.Topic]:
+			err = errTopicTwice
+		case t.Topic == metadataTopic:
+			err = refuse(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", metadataTopic)
+		case excessive:
+			err = refuse(kerr.PolicyViolation, "Excessively large number of partitions per request.")
+		default:
 			st, err = s.createTopic(ctx, c, t, req.ValidateOnly)
 		}
 		result.ErrorCode, result.ErrorMessage = code(err), errorMessage(err)
@@ -35,6 +51,23 @@ func (s *Server) createTopics(ctx context.Context, c *Client, req *kmsg.CreateTo
 		resp.Topics = append(resp.Topics, result)
 	}
 	return resp
+}
+
+// countPartitions adds up what the topics of a request that is not wrong about them would have.
+func (s *Server) countPartitions(req *kmsg.CreateTopicsRequest, again map[string]bool) int64 {
+	n := int64(0)
+	for i := range req.Topics {
+		switch t := &req.Topics[i]; {
+		case again[t.Topic] || t.Topic == metadataTopic:
+		case len(t.ReplicaAssignment) > 0:
+			n += int64(len(t.ReplicaAssignment))
+		case t.NumPartitions == -1:
+			n += int64(s.cfg.DefaultPartitions)
+		default:
+			n += int64(max(0, t.NumPartitions))
+		}
+	}
+	return n
 }
 
 func (s *Server) createTopic(ctx context.Context, c *Client, t *kmsg.CreateTopicsRequestTopic, validateOnly bool) (*stream.Stream, error) {

@@ -78,7 +78,7 @@ func (s *Server) findOrCreate(ctx context.Context, c *Client, asked *kmsg.Metada
 	if err := checkTopicName(*asked.Topic); err != nil {
 		return nil, err
 	}
-	name, create := stream.Name(*asked.Topic), req.Version < 4 || req.AllowAutoTopicCreation
+	name, create := stream.Name(*asked.Topic), *asked.Topic != metadataTopic && (req.Version < 4 || req.AllowAutoTopicCreation)
 	st, err := s.log.Stream(ctx, name)
 	if !errors.Is(err, stream.ErrNotFound) || !create || !s.cfg.AutoCreateTopics {
 		return st, err
