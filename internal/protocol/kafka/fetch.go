@@ -15,8 +15,7 @@ import (
 // the sizes). It never looks at a partition that has not moved: a fetchSet keeps a watcher, and a session (v7, KIP-227) keeps its fetchSet.
 //
 // v4 brings isolation levels, v5 the log start offset, v9 leader epochs, v12 the epoch of the last record, v13 topic ids in place of names,
-// v16 addresses of leaders. v10 says that the client knows zstd; who says less is given it all the same, as by Apache Kafka. Consumers'
-// replica ids are not looked at: there are no followers.
+// v16 addresses of leaders. v10 says that the client knows zstd; who says less is given it all the same, as by Apache Kafka.
 func (s *Server) fetch(ctx context.Context, c *Client, r *wire.Request) (wire.Answer, error) {
 	req := &kmsg.FetchRequest{Version: r.Version}
 	if err := r.Decode(ctx, req); err != nil {
@@ -24,6 +23,10 @@ func (s *Server) fetch(ctx context.Context, c *Client, r *wire.Request) (wire.An
 	}
 	a := &fetched{server: s, version: r.Version, committed: req.IsolationLevel == 1}
 	a.begin(c, r)
+	if err := checkIsolation(req.IsolationLevel); err != nil {
+		a.refuse(req, err)
+		return a, nil
+	}
 	set, session, err := s.sessions.begin(s.log, c, req)
 	if err != nil {
 		a.code = code(err)

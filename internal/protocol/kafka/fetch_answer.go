@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/protocol/kafka/wire"
@@ -72,6 +73,19 @@ func (a *fetched) add(e fetchEntry, all bool) {
 		p.slot = len(a.entries)
 	default:
 		e.chunk.Release()
+	}
+}
+
+// refuse answers a request that is wrong as a whole. Before v13 its partitions are told, each: v4 to v6 have no other place for an error.
+func (a *fetched) refuse(req *kmsg.FetchRequest, err error) {
+	a.code = code(err)
+	if a.version >= 13 {
+		return
+	}
+	for t := range req.Topics {
+		for i := range req.Topics[t].Partitions {
+			a.entries = append(a.entries, fetchEntry{key: fetchKey{topic: req.Topics[t].Topic, partition: req.Topics[t].Partitions[i].Partition}, err: err})
+		}
 	}
 }
 

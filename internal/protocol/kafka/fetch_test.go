@@ -524,3 +524,22 @@ func TestFetchGivesZstdToWhoSaysLess(t *testing.T) {
 		expectListed(t, ask[*kmsg.FetchResponse](r, v, req), "0:[0]")
 	}
 }
+
+func TestFetchRefusesUnknownIsolation(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "events", 2, nil)
+	r := n.raw(t)
+	for _, v := range []int16{4, 6, 7, 12, 13, 18} {
+		req := fetchRequest(st, want{0, 0}, want{7, 0})
+		req.SessionEpoch, req.IsolationLevel = 0, 2
+		resp := ask[*kmsg.FetchResponse](r, v, req)
+		var parts []string
+		if v < 13 {
+			parts = []string{"0:UNKNOWN_SERVER_ERROR", "7:UNKNOWN_SERVER_ERROR"}
+		}
+		if got := listed(t, resp); !slices.Equal(got, parts) || v >= 7 && resp.ErrorCode != kerr.UnknownServerError.Code || resp.SessionID != 0 {
+			t.Errorf("v%d: error %d, session %d, partitions %q", v, resp.ErrorCode, resp.SessionID, got)
+		}
+	}
+}

@@ -51,8 +51,8 @@ func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffse
 				seen[key] = -1
 				failed = refuse(kerr.InvalidRequest, "partition is asked for more than once")
 			}
-			if req.IsolationLevel < 0 || req.IsolationLevel > 1 {
-				failed = refuse(kerr.InvalidRequest, "isolation level %d is unknown", req.IsolationLevel)
+			if err := checkIsolation(req.IsolationLevel); err != nil {
+				failed = err
 			}
 			if failed == nil {
 				failed = s.listOffset(ctx, st, &from.Partitions[i], req, &p)

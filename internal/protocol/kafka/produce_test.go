@@ -343,7 +343,7 @@ func TestListOffsetsRefusesUnknownIsolation(t *testing.T) {
 	n := start(t)
 	n.create(t, "events", 1, nil)
 	r := n.raw(t)
-	for level, want := range map[int8]int16{0: 0, 1: 0, 2: kerr.InvalidRequest.Code, -1: kerr.InvalidRequest.Code} {
+	for level, want := range map[int8]int16{0: 0, 1: 0, 2: kerr.UnknownServerError.Code, -1: kerr.UnknownServerError.Code} {
 		req := listRequest("events", -1)
 		req.IsolationLevel = level
 		if got := ask[*kmsg.ListOffsetsResponse](r, 11, req).Topics[0].Partitions[0].ErrorCode; got != want {

@@ -75,6 +75,14 @@ func shard(st *stream.Stream, partition int32) (stream.Shard, error) {
 	return st.Shard(partition), nil
 }
 
+// checkIsolation refuses what is neither read_uncommitted nor read_committed: Apache Kafka fails over it, and answers UNKNOWN_SERVER_ERROR.
+func checkIsolation(level int8) error {
+	if level < 0 || level > 1 {
+		return refuse(kerr.UnknownServerError, "Unknown isolation level %d", level)
+	}
+	return nil
+}
+
 // checkLeaderEpoch compares the leader epoch that a client believes in, -1 for none, with the partition's (KIP-320).
 func checkLeaderEpoch(believed, current int32) error {
 	switch {
