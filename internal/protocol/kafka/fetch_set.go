@@ -232,11 +232,14 @@ func (f *fetching) read(ctx context.Context, p *fetchPart, left int) (e fetchEnt
 	return e, p.offset < end || e.diverging
 }
 
-// check compares epochs.
+// check compares epochs, and sends away brokers that would follow: v15 has their ids in another place (KIP-903).
 func (f *fetching) check(ctx context.Context, e *fetchEntry) error {
 	p := e.part
 	if err := checkLeaderEpoch(p.epoch, e.chunk.Bounds.Epoch); err != nil {
 		return err
+	}
+	if replica := max(f.req.ReplicaID, f.req.ReplicaState.ID); replica >= 0 {
+		return refuse(kerr.NotLeaderForPartition, "broker %d has no replica of a partition", replica)
 	}
 	if p.lastEpoch >= 0 {
 		epoch, end, err := f.server.log.EpochEnd(ctx, p.shard, p.lastEpoch)

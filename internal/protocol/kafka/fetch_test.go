@@ -543,3 +543,19 @@ func TestFetchRefusesUnknownIsolation(t *testing.T) {
 		}
 	}
 }
+
+// TestFetchRefusesBrokers shows that who says to be a broker is told that it has no replica here, after what is wrong with its request.
+func TestFetchRefusesBrokers(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "events", 1, nil)
+	n.put(t, st, 0, 10)
+	r := n.raw(t)
+	for _, v := range []int16{4, 12, 14, 15, 18} {
+		for replica, want0 := range map[int32]string{-2: "0:[0]", -1: "0:[0]", 0: "0:NOT_LEADER_FOR_PARTITION", 7: "0:NOT_LEADER_FOR_PARTITION"} {
+			req := fetchRequest(st, want{0, 0}, want{9, 0})
+			req.SessionEpoch, req.ReplicaID, req.ReplicaState.ID = -1, replica, replica
+			expectListed(t, ask[*kmsg.FetchResponse](r, v, req), want0, "9:UNKNOWN_TOPIC_OR_PARTITION")
+		}
+	}
+}
