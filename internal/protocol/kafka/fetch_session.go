@@ -90,8 +90,8 @@ func (f *fetchSessions) begin(log stream.Log, c *Client, req *kmsg.FetchRequest)
 		f.removeLocked(s)
 		return nil, nil, refuse(kerr.FetchSessionIDNotFound, "fetch session %d has no room for more partitions", s.id)
 	}
-	s.set.forget(req)
 	s.set.update(req)
+	s.set.forget(req)
 	f.parts += len(s.set.parts) - s.parts
 	s.parts = len(s.set.parts)
 	if s.parts == 0 { // nothing to remember any more

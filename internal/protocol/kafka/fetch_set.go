@@ -38,6 +38,7 @@ type fetchPart struct {
 	lastEpoch int32 // the epoch of the last record it has, or -1
 
 	shard stream.Shard // zero until the topic was found
+	name  stream.Name  // what the topic of an id was called when it was found, or ""
 	hot   bool
 	told  stream.Bounds
 	bytes int64         // Bounds.Bytes when it was read last
@@ -120,10 +121,11 @@ func (f *fetchSet) resolve(ctx context.Context, p *fetchPart) error {
 	if !p.shard.Stream.IsZero() {
 		return nil
 	}
-	st, err := f.find(ctx, p.key)
+	st, err := f.find(ctx, p)
 	if err != nil {
 		return err
 	}
+	p.name = st.Name
 	if p.shard, err = shard(st, p.key.partition); err != nil {
 		return err
 	}
@@ -134,15 +136,23 @@ func (f *fetchSet) resolve(ctx context.Context, p *fetchPart) error {
 	return nil
 }
 
-func (f *fetchSet) find(ctx context.Context, key fetchKey) (*stream.Stream, error) {
-	if key.topic != "" {
-		return f.log.Stream(ctx, stream.Name(key.topic))
+// find finds the topic of p by its name or id. Where an id is gone that was found before, Kafka remembers the name: it tells a session whether
+// there is another topic under it.
+func (f *fetchSet) find(ctx context.Context, p *fetchPart) (*stream.Stream, error) {
+	if p.key.topic != "" {
+		return f.log.Stream(ctx, stream.Name(p.key.topic))
 	}
-	st, err := f.log.StreamByID(ctx, key.id)
-	if errors.Is(err, stream.ErrNotFound) {
-		err = errUnknownTopicID
+	st, err := f.log.StreamByID(ctx, p.key.id)
+	switch {
+	case !errors.Is(err, stream.ErrNotFound):
+		return st, err
+	case p.name == "":
+		return nil, errUnknownTopicID
 	}
-	return st, err
+	if _, err = f.log.Stream(ctx, p.name); err == nil {
+		err = refuse(kerr.InconsistentTopicID, "topic %s has another id", p.name)
+	}
+	return nil, err
 }
 
 // unresolve forgets p's shard: the topic may have been deleted, and be there again under the same name.

@@ -412,6 +412,7 @@ func TestFetchSessionListsOnlyNews(t *testing.T) {
 	n.put(t, st, 0, 100)
 	n.put(t, st, 2, 100)
 	expectListed(t, next([]int32{0}), "2:[0]")
+	expectListed(t, next([]int32{0}, want{0, 0}), "2:[0]") // added, then forgotten
 	if resp := next(nil); resp.ErrorCode != 0 {
 		t.Fatal(resp.ErrorCode)
 	}
@@ -558,4 +559,30 @@ func TestFetchRefusesBrokers(t *testing.T) {
 			expectListed(t, ask[*kmsg.FetchResponse](r, v, req), want0, "9:UNKNOWN_TOPIC_OR_PARTITION")
 		}
 	}
+}
+
+func TestFetchSessionTellsThatATopicWasMadeAnew(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "events", 1, nil)
+	r := n.raw(t)
+	session := int32(0)
+	next := func(epoch int32, wants ...want) *kmsg.FetchResponse {
+		req := fetchRequest(st, wants...)
+		req.SessionID, req.SessionEpoch = session, epoch
+		return ask[*kmsg.FetchResponse](r, 13, req)
+	}
+	first := next(0, want{0, 0})
+	session = first.SessionID
+	expectListed(t, first, "0:[]")
+	if err := n.log.Delete(t.Context(), st.ID); err != nil {
+		t.Fatal(err)
+	}
+	expectListed(t, next(1), "0:UNKNOWN_TOPIC_OR_PARTITION")
+	expectListed(t, next(2), "0:UNKNOWN_TOPIC_OR_PARTITION")
+	n.create(t, "events", 1, nil)
+	expectListed(t, next(3), "0:INCONSISTENT_TOPIC_ID")
+	expectListed(t, next(4, want{0, 0}), "0:INCONSISTENT_TOPIC_ID")
+	session = 0
+	expectListed(t, next(-1, want{0, 0}), "0:UNKNOWN_TOPIC_ID")
 }
