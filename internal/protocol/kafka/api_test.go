@@ -435,7 +435,7 @@ func TestOffsetsOfLeaderEpochs(t *testing.T) {
 		code           int16
 		epoch          int32
 		end            int64
-	}{{-1, 0, 0, 0, 2}, {1, 1, 0, 1, 3}, {-1, 7, 0, -1, -1}, {0, 0, kerr.FencedLeaderEpoch.Code, -1, -1}, {5, 0, kerr.UnknownLeaderEpoch.Code, -1, -1}} {
+	}{{-1, 0, 0, 0, 2}, {1, 1, 0, 1, 3}, {-1, 7, 0, -1, -1}, {0, 0, kerr.FencedLeaderEpoch.Code, -1, -1}, {-2, 0, kerr.FencedLeaderEpoch.Code, -1, -1}, {5, 0, kerr.UnknownLeaderEpoch.Code, -1, -1}} {
 		req := kmsg.NewPtrOffsetForLeaderEpochRequest()
 		req.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "events", Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{
 			{CurrentLeaderEpoch: row.current, LeaderEpoch: row.asked},
@@ -453,8 +453,15 @@ func TestOffsetsOfLeaderEpochs(t *testing.T) {
 		}
 	}
 	for timestamp, version := range map[int64]int16{-3: 6, -4: 7, -5: 8, -6: 10, -7: 11} {
-		if p := ask[*kmsg.ListOffsetsResponse](r, version, listRequest("events", timestamp)).Topics[0].Partitions[0]; p.ErrorCode != kerr.UnsupportedVersion.Code {
-			t.Errorf("timestamp %d in v%d: %+v", timestamp, version, p)
+		for _, topic := range []string{"events", "none"} {
+			if p := ask[*kmsg.ListOffsetsResponse](r, version, listRequest(topic, timestamp)).Topics[0].Partitions[0]; p.ErrorCode != kerr.UnsupportedVersion.Code {
+				t.Errorf("timestamp %d of topic %s in v%d: %+v", timestamp, topic, version, p)
+			}
 		}
+	}
+	stale := listRequest("events", -1)
+	stale.Topics[0].Partitions[0].CurrentLeaderEpoch = -2
+	if p := ask[*kmsg.ListOffsetsResponse](r, 4, stale).Topics[0].Partitions[0]; p.ErrorCode != kerr.FencedLeaderEpoch.Code {
+		t.Errorf("leader epoch -2: %+v", p)
 	}
 }

@@ -67,7 +67,7 @@ func (f *fetchSet) update(req *kmsg.FetchRequest) {
 				f.parts[key] = p
 			}
 			p.offset, p.maxBytes = stream.Offset(from.FetchOffset), from.PartitionMaxBytes
-			p.epoch, p.lastEpoch = from.CurrentLeaderEpoch, from.LastFetchedEpoch
+			p.epoch, p.lastEpoch = max(-1, from.CurrentLeaderEpoch), from.LastFetchedEpoch // Fetch alone takes any negative epoch for none
 			f.heat(p)
 		}
 	}

@@ -135,6 +135,7 @@ func TestFetchErrors(t *testing.T) {
 		"epoch of the past":   {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 0 }, "0:FENCED_LEADER_EPOCH"},
 		"epoch of now":        {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 1 }, "0:[1]"},
 		"last record's epoch": {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.LastFetchedEpoch = 9 }, "0:OFFSET_OUT_OF_RANGE"},
+		"negative epoch":      {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = -2 }, "0:[1]"},
 		"epoch of the times":  {12, func(_ *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 9 }, "0:UNKNOWN_LEADER_EPOCH"},
 	} {
 		t.Run(name, func(t *testing.T) {

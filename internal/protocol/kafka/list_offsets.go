@@ -44,12 +44,16 @@ func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffse
 			p := kmsg.NewListOffsetsResponseTopicPartition()
 			p.Partition = from.Partitions[i].Partition
 			failed := err
+			timestamp := from.Partitions[i].Timestamp
+			first, known := offsetQuestions[timestamp]
 			switch key := (asked{from.Topic, p.Partition}); {
 			case seen[key] < 0:
 				continue
 			case seen[key] > 1:
 				seen[key] = -1
 				failed = refuse(kerr.InvalidRequest, "partition is asked for more than once")
+			case timestamp < 0 && (!known || req.Version < first): // whether there is the partition or not
+				failed = refuse(kerr.UnsupportedVersion, "ListOffsets v%d does not know the timestamp %d", req.Version, timestamp)
 			}
 			if err := checkIsolation(req.IsolationLevel); err != nil {
 				failed = err
@@ -82,9 +86,6 @@ func (s *Server) listOffset(ctx context.Context, st *stream.Stream, from *kmsg.L
 	}
 	if err = checkLeaderEpoch(from.CurrentLeaderEpoch, bounds.Epoch); err != nil {
 		return err
-	}
-	if first, ok := offsetQuestions[from.Timestamp]; from.Timestamp < 0 && (!ok || req.Version < first) {
-		return refuse(kerr.UnsupportedVersion, "ListOffsets v%d does not know the timestamp %d", req.Version, from.Timestamp)
 	}
 	at, found, ok := stream.Offset(-1), time.Time{}, true
 	to.Timestamp = -1

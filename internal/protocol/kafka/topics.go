@@ -86,7 +86,7 @@ func checkIsolation(level int8) error {
 // checkLeaderEpoch compares the leader epoch that a client believes in, -1 for none, with the partition's (KIP-320).
 func checkLeaderEpoch(believed, current int32) error {
 	switch {
-	case believed < 0 || believed == current:
+	case believed == -1 || believed == current:
 		return nil
 	case believed < current:
 		return refuse(kerr.FencedLeaderEpoch, "leader epoch is %d, not %d any more", current, believed)
