@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"reflect"
@@ -418,6 +419,50 @@ func TestDescribeTopicPartitionsPages(t *testing.T) {
 	}
 	if want := []string{"a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2"}; !slices.Equal(got, want) {
 		t.Errorf("partitions %v, want %v", got, want)
+	}
+}
+
+func TestDescribeTopicPartitionsCursorAndLimit(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	for _, name := range []string{"a", "b"} {
+		n.create(t, name, 2, nil)
+	}
+	r := n.raw(t)
+	type cursor = kmsg.DescribeTopicPartitionsRequestCursor
+	both, refused := []string{"a", "b"}, []string{"a error 42", "b error 42"}
+	for name, row := range map[string]struct {
+		topics []string
+		cursor *cursor
+		limit  int32
+		want   []string
+	}{
+		"no limit is one":            {both, nil, 0, []string{"a0"}},
+		"nor is a negative one":      {both, nil, -5, []string{"a0"}},
+		"from the cursor on":         {both, &cursor{Topic: "a", Partition: 1}, 9, []string{"a1", "b0", "b1"}},
+		"behind the last partition":  {both, &cursor{Topic: "a", Partition: 2}, 9, []string{"b0", "b1"}},
+		"another topic":              {both, &cursor{Topic: "aa"}, 9, refused},
+		"a topic not asked for":      {both[1:], &cursor{Topic: "a"}, 9, refused[1:]},
+		"a negative partition":       {both, &cursor{Topic: "a", Partition: -1}, 9, refused},
+		"all, from an unknown topic": {nil, &cursor{Topic: "aa"}, 9, []string{"b0", "b1"}},
+	} {
+		req := kmsg.NewPtrDescribeTopicPartitionsRequest()
+		req.Cursor, req.ResponsePartitionLimit = row.cursor, row.limit
+		for _, topic := range row.topics {
+			req.Topics = append(req.Topics, kmsg.DescribeTopicPartitionsRequestTopic{Topic: topic})
+		}
+		var got []string
+		for _, topic := range ask[*kmsg.DescribeTopicPartitionsResponse](r, 0, req).Topics {
+			if topic.ErrorCode != 0 {
+				got = append(got, fmt.Sprintf("%s error %d", *topic.Topic, topic.ErrorCode))
+			}
+			for _, p := range topic.Partitions {
+				got = append(got, fmt.Sprint(*topic.Topic, p.Partition))
+			}
+		}
+		if !slices.Equal(got, row.want) {
+			t.Errorf("%s: %q, want %q", name, got, row.want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -17,14 +18,14 @@ func (s *Server) describeTopicPartitions(ctx context.Context, _ *Client, req *km
 	if err != nil {
 		return nil // the response has no place for an error: the connection is closed
 	}
-	left := maxDescribedPartitions
-	if req.ResponsePartitionLimit > 0 {
-		left = min(left, int(req.ResponsePartitionLimit))
+	if req.Cursor != nil && (req.Cursor.Partition < 0 || len(req.Topics) > 0 && !slices.Contains(names, req.Cursor.Topic)) {
+		return refuseDescription(req, resp)
 	}
+	left := max(1, min(maxDescribedPartitions, int(req.ResponsePartitionLimit)))
 	for _, name := range names {
 		first := int32(0)
 		if req.Cursor != nil && req.Cursor.Topic == name {
-			first = max(0, req.Cursor.Partition)
+			first = req.Cursor.Partition
 		}
 		t, next := s.describePartitions(ctx, name, first, left)
 		if left == 0 || next > 0 {
@@ -40,6 +41,16 @@ func (s *Server) describeTopicPartitions(ctx context.Context, _ *Client, req *km
 			return resp
 		}
 		left -= len(t.Partitions)
+	}
+	return resp
+}
+
+// refuseDescription answers each topic that is asked for that the cursor is wrong: it must point into one of them.
+func refuseDescription(req *kmsg.DescribeTopicPartitionsRequest, resp *kmsg.DescribeTopicPartitionsResponse) *kmsg.DescribeTopicPartitionsResponse {
+	for i := range req.Topics {
+		t := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		t.Topic, t.ErrorCode = &req.Topics[i].Topic, kerr.InvalidRequest.Code
+		resp.Topics = append(resp.Topics, t)
 	}
 	return resp
 }
