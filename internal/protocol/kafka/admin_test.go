@@ -268,3 +268,29 @@ func TestCreateTopicsBoundsThePartitionsOfARequest(t *testing.T) {
 		}
 	}
 }
+
+func TestElectionsOfUnknownTypeAreRefused(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.create(t, "t", 1, nil)
+	r := n.raw(t)
+	const refused, needless = "42", "84"
+	for version, want := range map[int16]string{0: "0 " + needless, 1: "42 " + refused, 2: "42 " + refused} {
+		req := kmsg.NewPtrElectLeadersRequest()
+		req.ElectionType = 5
+		req.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: "t", Partitions: []int32{0}}}
+		resp := ask[*kmsg.ElectLeadersResponse](r, version, req)
+		if got := fmt.Sprint(resp.ErrorCode, resp.Topics[0].Partitions[0].ErrorCode); got != want {
+			t.Errorf("v%d: errors %s, want %s", version, got, want)
+		}
+	}
+	for topics, want := range map[bool]int16{false: kerr.InvalidRequest.Code, true: 0} { // all partitions, and none
+		req := kmsg.NewPtrElectLeadersRequest()
+		if req.ElectionType = 5; topics {
+			req.Topics = []kmsg.ElectLeadersRequestTopic{}
+		}
+		if got := ask[*kmsg.ElectLeadersResponse](r, 2, req).ErrorCode; got != want {
+			t.Errorf("asked for none %v: error %d, want %d", topics, got, want)
+		}
+	}
+}
