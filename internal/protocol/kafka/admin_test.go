@@ -294,3 +294,45 @@ func TestElectionsOfUnknownTypeAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestResourcesWithoutConfigs shows what is said of those that have a name and no configs, and of those that have none.
+func TestResourcesWithoutConfigs(t *testing.T) {
+	t.Parallel()
+	r := start(t).raw(t)
+	const topic, group, metrics = kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeGroupConfig, kmsg.ConfigResourceTypeClientMetrics
+	for _, row := range []struct {
+		kind     kmsg.ConfigResourceType
+		name     string
+		describe int16
+		set      int16
+		remove   int16
+	}{
+		{group, "g", 0, kerr.InvalidConfig.Code, 0},
+		{group, "", kerr.InvalidRequest.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code},
+		{metrics, "m", 0, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code},
+		{metrics, "", kerr.InvalidRequest.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code},
+		{topic, "", kerr.InvalidTopicException.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code},
+	} {
+		describe, replace := kmsg.NewPtrDescribeConfigsRequest(), kmsg.NewPtrAlterConfigsRequest()
+		describe.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: row.kind, ResourceName: row.name}}
+		replace.Resources = []kmsg.AlterConfigsRequestResource{{
+			ResourceType: row.kind, ResourceName: row.name,
+			Configs: []kmsg.AlterConfigsRequestResourceConfig{{Name: "nonsense", Value: kmsg.StringPtr("1")}},
+		}}
+		change := func(op kmsg.IncrementalAlterConfigOp) int16 {
+			req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+			req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{
+				ResourceType: row.kind, ResourceName: row.name,
+				Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "nonsense", Op: op, Value: kmsg.StringPtr("1")}},
+			}}
+			return ask[*kmsg.IncrementalAlterConfigsResponse](r, 1, req).Resources[0].ErrorCode
+		}
+		got := []int16{
+			ask[*kmsg.DescribeConfigsResponse](r, 4, describe).Resources[0].ErrorCode, change(kmsg.IncrementalAlterConfigOpSet),
+			ask[*kmsg.AlterConfigsResponse](r, 2, replace).Resources[0].ErrorCode, change(kmsg.IncrementalAlterConfigOpDelete),
+		}
+		if want := []int16{row.describe, row.set, row.set, row.remove}; !slices.Equal(got, want) {
+			t.Errorf("%s %q: errors %v, want %v", row.kind, row.name, got, want)
+		}
+	}
+}

@@ -65,8 +65,12 @@ func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, agai
 		return refuse(kerr.InvalidRequest, "broker configs are set when the server starts, and cannot be altered")
 	case which.kind == kmsg.ConfigResourceTypeBrokerLogger:
 		return refuse(kerr.InvalidRequest, "broker loggers cannot be altered: the log level is set when the server starts")
+	case which.kind == kmsg.ConfigResourceTypeGroupConfig:
+		return alterGroup(which.name, settings)
 	case which.kind != kmsg.ConfigResourceTypeTopic:
 		return refuse(kerr.InvalidRequest, "resources of type %d have no configs here", which.kind)
+	case which.name == "":
+		return refuse(kerr.InvalidRequest, "Default topic resources are not allowed.")
 	}
 	if err := checkTopicName(which.name); err != nil {
 		return err
@@ -92,6 +96,24 @@ func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, agai
 		s.logger.Info("topic altered", "topic", which.name, "changes", len(changes), "peer", c.Addr, "client", c.ID)
 	}
 	return err
+}
+
+// alterGroup refuses to set anything: no config of a group is known here, as all are about kinds of groups that are not served. Operations are read as
+// on a topic that has nothing set.
+func alterGroup(name string, settings func(*stream.Stream) ([]setting, error)) error {
+	if name == "" {
+		return refuse(kerr.InvalidRequest, "Default group resources are not allowed.")
+	}
+	changes, err := settings(&stream.Stream{Config: defaultTopicConfig})
+	if err != nil {
+		return err
+	}
+	for _, change := range changes {
+		if change.value != nil {
+			return refuse(kerr.InvalidConfig, "Unknown group config name: %s", change.key)
+		}
+	}
+	return nil
 }
 
 // replaceSettings returns what makes configs all that is set.

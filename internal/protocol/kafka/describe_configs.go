@@ -66,7 +66,15 @@ func (s *Server) resourceConfigs(ctx context.Context, asked *kmsg.DescribeConfig
 			return nil, refuse(kerr.InvalidRequest, "Broker id must not be empty")
 		}
 		return nil, s.checkBrokerName(asked.ResourceName)
-	case kmsg.ConfigResourceTypeGroupConfig, kmsg.ConfigResourceTypeClientMetrics:
+	case kmsg.ConfigResourceTypeGroupConfig:
+		if asked.ResourceName == "" {
+			return nil, refuse(kerr.InvalidRequest, "Group name must not be empty")
+		}
+		return nil, nil
+	case kmsg.ConfigResourceTypeClientMetrics:
+		if asked.ResourceName == "" {
+			return nil, refuse(kerr.InvalidRequest, "Client metrics subscription name must not be empty")
+		}
 		return nil, nil
 	}
 	return nil, refuse(kerr.InvalidRequest, "resources of type %d have no configs here", asked.ResourceType)
