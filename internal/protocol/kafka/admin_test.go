@@ -336,3 +336,23 @@ func TestResourcesWithoutConfigs(t *testing.T) {
 		}
 	}
 }
+
+func TestAuthorizedOperationsOfUnknownTopics(t *testing.T) {
+	t.Parallel()
+	r := start(t).raw(t)
+	const all, unknown = 3576, -2147483648
+	describe := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	describe.Topics = []kmsg.DescribeTopicPartitionsRequestTopic{{Topic: "none"}}
+	if got := ask[*kmsg.DescribeTopicPartitionsResponse](r, 0, describe).Topics[0].AuthorizedOperations; got != all {
+		t.Errorf("DescribeTopicPartitions: %d", got)
+	}
+	for include, want := range map[bool]int32{true: all, false: unknown} {
+		req := kmsg.NewPtrMetadataRequest()
+		req.IncludeTopicAuthorizedOperations = include
+		req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("none")}, {TopicID: [16]byte{1}}}
+		topics := ask[*kmsg.MetadataResponse](r, 12, req).Topics
+		if got := topics[0].AuthorizedOperations; got != want || topics[1].AuthorizedOperations != unknown {
+			t.Errorf("Metadata, included %v: %d of a name and %d of an id", include, got, topics[1].AuthorizedOperations)
+		}
+	}
+}

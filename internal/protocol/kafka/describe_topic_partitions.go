@@ -87,12 +87,13 @@ func (s *Server) describePartitions(ctx context.Context, name string, first int3
 		t.ErrorCode = code(err)
 		return t, 0
 	}
+	t.AuthorizedOperations = topicOperations // of the name, whether there is a topic or not
 	st, err := s.topic(ctx, name)
 	if err != nil {
 		t.ErrorCode = code(err)
 		return t, 0
 	}
-	t.TopicID, t.AuthorizedOperations = st.ID, topicOperations
+	t.TopicID = st.ID
 	self := []int32{s.cfg.NodeID}
 	for i := first; i < st.Shards; i++ {
 		if len(t.Partitions) == limit {

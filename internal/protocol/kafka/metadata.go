@@ -61,6 +61,9 @@ func (s *Server) metadataTopic(ctx context.Context, c *Client, req *kmsg.Metadat
 		if t.Topic == nil && req.Version < 12 {
 			t.Topic = kmsg.StringPtr("")
 		}
+		if asked.Topic != nil && req.IncludeTopicAuthorizedOperations { // a client may do to a topic what it may do to its name
+			t.AuthorizedOperations = topicOperations
+		}
 		return t
 	}
 	return s.describeTopic(ctx, st, req)
