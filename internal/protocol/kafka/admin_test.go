@@ -356,3 +356,34 @@ func TestAuthorizedOperationsOfUnknownTopics(t *testing.T) {
 		}
 	}
 }
+
+func TestDescribeLogDirsLeavesOutWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.create(t, "t", 2, nil)
+	r := n.raw(t)
+	for name, row := range map[string]struct {
+		topic      string
+		partitions []int32
+		want       []int32
+	}{
+		"all there":     {"t", []int32{0, 1}, []int32{0, 1}},
+		"one there":     {"t", []int32{9, 1}, []int32{1}},
+		"none there":    {"t", []int32{9}, nil},
+		"none asked":    {"t", nil, nil},
+		"unknown topic": {"none", []int32{0}, nil},
+	} {
+		req := kmsg.NewPtrDescribeLogDirsRequest()
+		req.Topics = []kmsg.DescribeLogDirsRequestTopic{{Topic: row.topic, Partitions: row.partitions}}
+		var got []int32
+		topics := ask[*kmsg.DescribeLogDirsResponse](r, 4, req).Dirs[0].Topics
+		for _, topic := range topics {
+			for _, p := range topic.Partitions {
+				got = append(got, p.Partition)
+			}
+		}
+		if !slices.Equal(got, row.want) || len(topics) > 0 != (len(row.want) > 0) {
+			t.Errorf("%s: %+v, want %v", name, topics, row.want)
+		}
+	}
+}

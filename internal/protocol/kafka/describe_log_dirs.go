@@ -33,9 +33,13 @@ func (s *Server) describeLogDirs(ctx context.Context, _ *Client, req *kmsg.Descr
 		}
 	}
 	for i := range req.Topics {
-		// A topic or partition that is not there is left out, as it is in no directory.
-		if st, err := s.topic(ctx, req.Topics[i].Topic); err == nil {
-			dir.Topics = append(dir.Topics, s.dirTopic(ctx, st, req.Topics[i].Partitions))
+		// A topic or partition that is not there is left out, as it is in no directory, and so is a topic of which no partition is there.
+		st, err := s.topic(ctx, req.Topics[i].Topic)
+		if err != nil {
+			continue
+		}
+		if t := s.dirTopic(ctx, st, req.Topics[i].Partitions); len(t.Partitions) > 0 {
+			dir.Topics = append(dir.Topics, t)
 		}
 	}
 	resp.Dirs = append(resp.Dirs, dir)
