@@ -23,6 +23,7 @@ type field struct {
 	size   int     // of fixed: bytes on the wire; of array: bytes of an element in memory
 	fields []field // of an array's element or a nullable struct
 	least  int     // of array: the fewest bytes an element has on the wire
+	null   bool    // of array: it may be null
 }
 
 type fieldKind int8
@@ -220,6 +221,7 @@ func (p *prober) array(encode encoder, i int, t reflect.Type, growth func(withou
 		return field{}, false, errUnknownField // a tagged array: its elements would not be counted
 	}
 	f = field{kind: array, size: int(elem.Size()), least: first}
+	f.null = p.changes(encode, func(s reflect.Value) { fill(0)(s.Field(i)) }) == sameSize // nil is encoded otherwise than an empty one
 	inner := func(change func(reflect.Value)) int {
 		return encode(func(s reflect.Value) {
 			fill(1)(s.Field(i))
@@ -246,7 +248,10 @@ type walker struct {
 	memory   int64 // that decoding will take for arrays
 }
 
-var errShort = errors.New("request ends within a field")
+var (
+	errShort = errors.New("request ends within a field")
+	errNull  = errors.New("array that must not be null is null")
+)
 
 // walk checks that body has the shape and returns how much memory its arrays take when it is decoded. Bytes behind the last field are let be,
 // as Apache Kafka and its kin do.
@@ -301,8 +306,13 @@ func (w *walker) field(f *field) error {
 
 func (w *walker) array(f *field) error {
 	n, err := w.length(4)
-	if err != nil || n <= 0 {
+	switch {
+	case err != nil || n == 0:
 		return err
+	case n < 0 && f.null:
+		return nil
+	case n < 0:
+		return errNull
 	}
 	if n > len(w.rest)/f.least {
 		return fmt.Errorf("array of %d elements, %d bytes are left", n, len(w.rest))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -77,6 +78,32 @@ func TestShapeOfEveryVersionFitsWhatIsEncoded(t *testing.T) {
 					t.Fatalf("%s v%d: %v, %d of %d bytes left: %+v", kmsg.NameForKey(key), version, err, len(w.rest), len(body), req)
 				}
 			}
+		}
+	}
+}
+
+func TestNullIsOnlyTakenWhereAnArrayMayBeNull(t *testing.T) {
+	null := []byte{0xff, 0xff, 0xff, 0xff}
+	for name, row := range map[string]struct {
+		key     kmsg.Key
+		version int16
+		body    []byte
+		want    error
+	}{
+		"Metadata v0":                     {kmsg.Metadata, 0, null, errNull},
+		"Metadata v1":                     {kmsg.Metadata, 1, null, nil},
+		"DescribeGroups v0":               {kmsg.DescribeGroups, 0, null, errNull},
+		"DescribeGroups v5":               {kmsg.DescribeGroups, 5, []byte{0, 0, 0}, errNull},
+		"OffsetFetch v1":                  {kmsg.OffsetFetch, 1, append([]byte{0, 1, 'g'}, null...), errNull},
+		"OffsetFetch v2":                  {kmsg.OffsetFetch, 2, append([]byte{0, 1, 'g'}, null...), nil},
+		"names in DescribeConfigs v1":     {kmsg.DescribeConfigs, 1, append([]byte{0, 0, 0, 1, 2, 0, 1, 't'}, append(null, 0)...), nil},
+		"partitions in OffsetFetch v1":    {kmsg.OffsetFetch, 1, append([]byte{0, 1, 'g', 0, 0, 0, 1, 0, 1, 't'}, null...), errNull},
+		"no partitions in OffsetFetch v1": {kmsg.OffsetFetch, 1, []byte{0, 1, 'g', 0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 0}, nil},
+	} {
+		req := kmsg.RequestForKey(row.key.Int16())
+		req.SetVersion(row.version)
+		if _, err := measure(req, row.body); !errors.Is(err, row.want) {
+			t.Errorf("%s: %v, want %v", name, err, row.want)
 		}
 	}
 }
