@@ -17,7 +17,8 @@ const (
 	mostCreated = 10_000
 )
 
-// createTopics creates topics, each alone, and none if all together have too many partitions. v4 lets partitions and replicas default with -1, v5 returns what was made, v7 its id.
+// createTopics creates topics, each alone, and none if all together have too many partitions. v4 lets partitions and replicas default with -1, v5
+// returns what was made, v7 its id.
 func (s *Server) createTopics(ctx context.Context, c *Client, req *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	again := repeated(req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic })

@@ -14,11 +14,8 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// zstdProduce is the first version of Produce whose clients may send zstd (KIP-110), zstdFetch of Fetch whose clients understand it.
-const (
-	zstdProduce = 7
-	zstdFetch   = 10
-)
+// zstdProduce is the first version of Produce whose clients may send zstd (KIP-110).
+const zstdProduce = 7
 
 // checkBatch checks the records of one partition in a Produce request, and corrects their batch's largest timestamp. The log looks at the checksum
 // of what passes; of what does not it is looked at here, since bytes damaged on the way may seem to be anything: a client gives up a batch that is
