@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/freshet/freshet/internal/agent"
 	"github.com/freshet/freshet/internal/app"
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/vfs"
 )
 
 // agentCmd follows files into a stream of any Kinesis endpoint.
@@ -43,6 +45,11 @@ func (c *agentCmd) Run(t *terminal) error {
 	if c.Checkpoint == "" {
 		c.Checkpoint = "freshet-agent-" + c.Stream + ".checkpoint"
 	}
+	lock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }() // as the end of the process would
 	client, err := c.client(t.ctx)
 	if err != nil {
 		return &usageError{err}
@@ -68,6 +75,19 @@ func (c *agentCmd) Run(t *terminal) error {
 	began := time.Now()
 	err = a.Run(t.ctx)
 	return errors.Join(err, c.report(t, a.Stats(), time.Since(began)))
+}
+
+// lock keeps other agents away from the checkpoint: each would write its own marks over the other's, and a mark that is lost is a line that is lost.
+// The lock is on a file beside it, because each save puts another file in the checkpoint's place.
+func (c *agentCmd) lock() (io.Closer, error) {
+	lock, err := vfs.OS().Lock(c.Checkpoint + ".lock")
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return nil, fmt.Errorf("another agent uses the checkpoint %s: give each its own with --checkpoint FILE: %w", c.Checkpoint, err)
+	case err != nil:
+		return nil, &usageError{fmt.Errorf("checkpoint %s: %w", c.Checkpoint, err)}
+	}
+	return lock, nil
 }
 
 // report says what the agent has done: on standard error for humans, where its log is, on standard output as JSON.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,5 +90,38 @@ func TestAgentFollowsAFileAndCounts(t *testing.T) {
 	}
 	if last := kinesisRecords(t, client, "events", 0)[1]; *last.PartitionKey != "bob" {
 		t.Errorf("the key is %q", *last.PartitionKey)
+	}
+}
+
+// TestAgentsDoNotShareACheckpoint: of two agents with one checkpoint each would write its own marks over the other's.
+func TestAgentsDoNotShareACheckpoint(t *testing.T) {
+	t.Chdir(t.TempDir())
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	start := func(checkpoint string) error {
+		c := agentCmd{Files: []string{"a.log"}, Stream: "two", Checkpoint: checkpoint, Endpoint: "http://127.0.0.1:1"}
+		return c.Run(&terminal{ctx: stopped, stdout: io.Discard, stderr: io.Discard})
+	}
+	first := agentCmd{Checkpoint: "freshet-agent-two.checkpoint"}
+	lock, err := first.lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := start(""); exitCode(err) != exitLocked || !strings.Contains(err.Error(), "--checkpoint") {
+		t.Errorf("the second agent ends with %v", err)
+	}
+	if err := start("other.checkpoint"); err != nil {
+		t.Errorf("an agent with its own checkpoint ends with %v", err)
+	}
+	if err := start("no-such-directory/checkpoint"); exitCode(err) != exitUsage {
+		t.Errorf("an agent whose checkpoint cannot be kept ends with %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // each gives the lock up
+		if err := start(""); err != nil {
+			t.Errorf("an agent after the first has ended: %v", err)
+		}
 	}
 }

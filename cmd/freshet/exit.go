@@ -15,7 +15,7 @@ const (
 	exitFailed   = 1 // anything else
 	exitUsage    = 2 // the command line or the configuration is wrong
 	exitDamaged  = 3 // stored bytes are not what was written
-	exitLocked   = 4 // another process has the data directory
+	exitLocked   = 4 // another process has the data directory, or the agent's checkpoint
 	exitStorage  = 5 // the disk failed: what was acknowledged is safe, the node must be started again
 	exitNotFound = 6 // the named object or stream does not exist
 )

@@ -35,7 +35,7 @@ type Config struct {
 	// its first line, or while MaxFiles are open, is only found if a pattern matches its new name.
 	Files      []string
 	Stream     string
-	Checkpoint string // the file that remembers how far each file has been sent
+	Checkpoint string // the file that remembers how far each file has been sent; whoever starts an agent sees to it that no other uses it
 	FromEnd    bool   // begin files that were there at the first start at their end
 
 	Format    string // "line" (default), "json", "csv" or "apache"
