@@ -498,6 +498,41 @@ func TestLinesThatBelongTogether(t *testing.T) {
 	})
 }
 
+// TestRecordThatComesAsTheLastFallsSilentIsWhole: a turn that ends a silence may read what ends it in truth. Records come at every distance from
+// the last one at which the two can meet.
+func TestRecordThatComesAsTheLastFallsSilentIsWhole(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Multiline = `^start` }, func(b *bench) {
+		b.start()
+		var want []string
+		for i := range 60 {
+			b.write("app.log", fmt.Sprintf("start %d\n", i))
+			time.Sleep(50 * time.Millisecond)
+			b.write("app.log", fmt.Sprintf("  more %d\n", i))
+			want = append(want, fmt.Sprintf("start %d\n  more %d", i, i))
+			time.Sleep(quiet + time.Duration(i)*7*time.Millisecond)
+		}
+		b.expect(want...)
+		b.halt()
+	})
+}
+
+// TestLineThatGoesOnAsItsFileEndsIsWhole: the rest of a renamed file's last line comes in the turn that would have ended the file.
+func TestLineThatGoesOnAsItsFileEndsIsWhole(t *testing.T) {
+	inBubble(t, nil, func(b *bench) {
+		b.write("app.log", "1\n")
+		b.start()
+		b.expect("1")
+		b.rename("app.log", "app.log.1")
+		b.write("app.log.1", "ha")
+		time.Sleep(5*time.Second + 100*time.Millisecond) // the next look is the first after the grace
+		b.write("app.log.1", "l")
+		b.settle()
+		b.write("app.log.1", "f\n")
+		b.expect("1", "half")
+		b.halt()
+	})
+}
+
 func TestFormats(t *testing.T) {
 	for _, row := range []struct {
 		name, format, key, text string

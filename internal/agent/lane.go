@@ -164,19 +164,17 @@ func (l *lane) round(soft context.Context) (more bool, err error) {
 			i--
 			continue
 		}
-		done := !t.gone.IsZero() && l.agent.Clock.Now().Sub(later(t.gone, t.grew)) >= l.agent.cfg.RotateGrace
-		silent := t.framer.holding && l.agent.multiline != nil && l.agent.Clock.Now().Sub(t.grew) >= quiet
-		if !changed && !done && !silent {
+		if !changed && !t.over() && !t.silent() {
 			continue
 		}
-		more, err = l.turn(soft, t, cut, done, silent)
+		more, err = l.turn(soft, t, cut)
 		if err != nil || more || soft.Err() != nil {
 			return more, err
 		}
 		switch {
 		case cut:
 			return true, l.reopen(i)
-		case done:
+		case t.finished:
 			l.drop(i)
 			i--
 		}
@@ -185,7 +183,7 @@ func (l *lane) round(soft context.Context) (more bool, err error) {
 }
 
 // turn reads a file up to its end, or as much as one lane may at a time, and sends it.
-func (l *lane) turn(soft context.Context, t *tail, cut, done, silent bool) (more bool, err error) {
+func (l *lane) turn(soft context.Context, t *tail, cut bool) (more bool, err error) {
 	err = l.watching(func() error {
 		select {
 		case l.agent.slots <- struct{}{}:
@@ -203,17 +201,20 @@ func (l *lane) turn(soft context.Context, t *tail, cut, done, silent bool) (more
 			return more, errors.Join(err, l.flush(t))
 		}
 	}
-	switch {
+	over := false
+	switch { // by what has just been read: it may be the rest of what was thought to have ended
 	case soft.Err() != nil:
-	case cut, done:
+	case cut, t.over():
 		t.framer.finish()
-	case silent:
+		over = true
+	case t.silent():
 		t.framer.release(t.framer.lineStart)
 	}
 	if err = l.flush(t); err != nil {
 		return false, err
 	}
 	l.agent.marks.move(t.mark, t.head, t.framer.safe(), l.agent.Clock.Now())
+	t.finished = over
 	return false, nil
 }
 
@@ -283,11 +284,4 @@ func (l *lane) flush(t *tail) error {
 	l.batch, l.bytes = l.batch[:0], 0
 	l.agent.marks.move(t.mark, t.head, l.last, l.agent.Clock.Now())
 	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -21,8 +21,9 @@ type tail struct {
 	framer framer
 	format format
 
-	gone time.Time // when it was seen to be at its path no more; zero = it is there
-	grew time.Time // when bytes were last read, or it was opened
+	gone     time.Time // when it was seen to be at its path no more; zero = it is there
+	grew     time.Time // when bytes were last read, or it was opened
+	finished bool      // all there will be of it was sent
 
 	unreadable bool // the last read failed, and was reported
 }
@@ -64,6 +65,13 @@ func (l *lane) open(path string, fromEnd, distinct bool) (*tail, error) {
 	l.agent.opened(t)
 	l.agent.Logger.Info("file followed", "path", path, "offset", at, "size", info.Size())
 	return t, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // look returns what a file is now, and its first bytes.
@@ -124,6 +132,18 @@ func (t *tail) refresh() (changed, cut bool, err error) {
 	changed = info.Size() != t.framer.pos
 	t.info, t.head = info, head
 	return changed, false, nil
+}
+
+// over says that nothing more will come: the file has left its path, and was silent for a while.
+func (t *tail) over() bool {
+	a := t.lane.agent
+	return !t.gone.IsZero() && a.Clock.Now().Sub(later(t.gone, t.grew)) >= a.cfg.RotateGrace
+}
+
+// silent says that joined lines have waited long enough for another that belongs to them.
+func (t *tail) silent() bool {
+	a := t.lane.agent
+	return t.framer.holding && a.multiline != nil && a.Clock.Now().Sub(t.grew) >= quiet
 }
 
 // report says that the file cannot be read, once until it can be again.
