@@ -522,9 +522,10 @@ func TestLineThatGoesOnAsItsFileEndsIsWhole(t *testing.T) {
 		b.write("app.log", "1\n")
 		b.start()
 		b.expect("1")
+		time.Sleep(100 * time.Millisecond) // between two looks
 		b.rename("app.log", "app.log.1")
 		b.write("app.log.1", "ha")
-		time.Sleep(5*time.Second + 100*time.Millisecond) // the next look is the first after the grace
+		time.Sleep(5 * time.Second) // the next look is the first after the grace
 		b.write("app.log.1", "l")
 		b.settle()
 		b.write("app.log.1", "f\n")
@@ -551,6 +552,8 @@ func TestFormats(t *testing.T) {
 			[]string{"1", "2", "4"},
 			1,
 		},
+		{"json after a byte order mark", "json", "id", "\ufeff{\"id\":1}\n", []string{`{"id":1}`}, []string{"1"}, 0},
+		{"csv with quotes after a byte order mark", "csv", "id", "\ufeff\"id\"\n1\n", []string{`{"id":"1"}`}, []string{"1"}, 0},
 		{
 			"apache", "apache", "",
 			`83.149.9.216 - frank [17/May/2015:10:05:03 +0000] "GET /a?b=\"c\" HTTP/1.1" 200 203023 "http://x/" "Mozilla/5.0 (<X>)"` + "\n" +

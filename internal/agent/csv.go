@@ -48,7 +48,6 @@ func (f *csvFormat) record(text []byte) ([]byte, string, error) {
 
 // begin takes the header.
 func (f *csvFormat) begin(row []string) error {
-	row[0] = strings.TrimPrefix(row[0], "\ufeff") // byte order mark
 	seen := map[string]bool{}
 	for i, name := range row {
 		name = strings.ToValidUTF8(name, "\ufffd") // as JSON will have it, where different names may become one

@@ -68,17 +68,23 @@ func (f *framer) feed(p []byte) {
 
 // part adds to the line being read. Of one that is too long the beginning is kept, to tell whether a record starts with it.
 func (f *framer) part(p []byte) {
-	if room := f.max + 1 - len(f.line); len(p) > room { // one more for the carriage return
+	if room := len(byteOrderMark) + f.max + 1 - len(f.line); len(p) > room { // one more for the carriage return
 		f.odd = f.odd != oddQuotes(p[room:])
 		f.skipping, p = true, p[:room]
 	}
 	f.line = append(f.line, p...)
 }
 
+// byteOrderMark is what some programs begin a text file with; it is part of no line.
+var byteOrderMark = []byte("\ufeff")
+
 // endLine takes the line being read, which ends at f.pos.
 func (f *framer) endLine(line []byte) {
 	f.lines()
 	f.odd = f.odd != oddQuotes(line)
+	if f.lineStart == 0 {
+		line = bytes.TrimPrefix(line, byteOrderMark)
+	}
 	text, long := bytes.TrimSuffix(line, []byte{'\r'}), f.skipping
 	if long || len(text) > f.max {
 		text, long = line[:f.max], true // the same beginning wherever the reads were cut

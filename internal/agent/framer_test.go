@@ -50,6 +50,9 @@ func TestFramerLeavesOutLongRecordsWhole(t *testing.T) {
 		{"quote in what is left out of a line", quoted, long + "\"b\nc\"\nd,e\n", []string{"0: too long", "37: d,e"}},
 		{"quote that opens nothing", quoted, "a\"b\n" + strings.Repeat("c,d\n", 61), []string{"0: too long", "244: c,d"}},
 		{"line that closes quotes", quoted, "a,\"b\n" + long + "\"\nc,d\n", []string{"0: too long", "38: c,d"}},
+		{"byte order mark", plain, "\ufeff" + fits + "\n\ufeffb", []string{"0: " + fits, "34: \ufeffb"}},
+		{"byte order mark before a start", started, "\ufeff1 a\r\n b\n2 c", []string{"0: 1 a\n b", "11: 2 c"}},
+		{"byte order mark alone", quoted, "\ufeff", nil},
 	} {
 		for piece := 1; piece <= len(row.text); piece++ {
 			if got, _ := frame([]byte(row.text), 0, piece, row.kind, true); !slices.Equal(got, row.want) {
