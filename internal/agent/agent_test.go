@@ -108,11 +108,24 @@ type bench struct {
 	stream *stream
 	cfg    Config
 	agent  *Agent
+	log    *logbook
 	stop   func() error
 }
 
+// logbook keeps what is logged.
+type logbook struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
 func newBench(t *testing.T, change func(*Config)) *bench {
-	b := &bench{t: t, dir: t.TempDir(), stream: &stream{}}
+	b := &bench{t: t, dir: t.TempDir(), stream: &stream{}, log: &logbook{}}
 	b.cfg = Config{Files: []string{b.path("app.log")}, Stream: "s", Checkpoint: b.path("checkpoint")}
 	if change != nil {
 		change(&b.cfg)
@@ -125,7 +138,7 @@ func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
 func (b *bench) start() {
 	b.t.Helper()
 	a, err := New(b.cfg, Deps{
-		Client: b.stream, Clock: clock.Real(), Random: rand.New(rand.NewPCG(1, 2)), Logger: slog.New(slog.DiscardHandler),
+		Client: b.stream, Clock: clock.Real(), Random: rand.New(rand.NewPCG(1, 2)), Logger: slog.New(slog.NewTextHandler(b.log, nil)),
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -140,6 +153,13 @@ func (b *bench) start() {
 	})
 	stop := b.stop
 	b.t.Cleanup(func() { _ = stop() }) // also after a failure
+}
+
+// logged returns how often the log, also of agents that were stopped, has text.
+func (b *bench) logged(text string) int {
+	b.log.mu.Lock()
+	defer b.log.mu.Unlock()
+	return strings.Count(b.log.text.String(), text)
 }
 
 func (b *bench) halt() {
@@ -590,6 +610,19 @@ func TestFormats(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHeaderWithoutTheKeyIsNoBadLine: its rows are sent, with random keys.
+func TestHeaderWithoutTheKeyIsNoBadLine(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Format, c.Key = "csv", "none" }, func(b *bench) {
+		b.write("app.log", "a,b\n1,2\n")
+		b.start()
+		b.expect(`{"a":"1","b":"2"}`)
+		if n, said := b.agent.Stats().Bad, b.logged("records get random keys"); n != 0 || said != 1 {
+			b.t.Errorf("%d lines not understood, said %d times that the key is missing", n, said)
+		}
+		b.halt()
+	})
 }
 
 func TestRestartedCSVKnowsItsHeader(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -59,7 +58,7 @@ func (f *csvFormat) begin(row []string) error {
 	}
 	f.header = row
 	if f.key != "" && !seen[f.key] {
-		return errors.New("header has no field " + f.key + ": records get random keys")
+		return errNoKey
 	}
 	return errNoRecord
 }

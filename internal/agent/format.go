@@ -9,14 +9,17 @@ import (
 
 // format makes records of a file's lines. Each file has its own.
 type format interface {
-	// record returns what to send for a line, and its partition key or "". Both may use text's memory. errNoRecord: the line is none.
+	// record returns what to send for a line, and its partition key or "". Both may use text's memory. errNoRecord, errNoKey: the line is none.
 	record(text []byte) (data []byte, key string, err error)
 	// needsHead says that a file has to be begun with its first line, whatever the checkpoint says.
 	needsHead() bool
 }
 
-// errNoRecord says that a line is understood and makes no record.
-var errNoRecord = errors.New("no record")
+// These say that a line is understood and makes no record.
+var (
+	errNoRecord = errors.New("no record")
+	errNoKey    = errors.New("the header does not name the field of the partition key")
+)
 
 // newFormat returns a maker of a format by its name.
 func newFormat(name, key string) (func() format, error) {

@@ -162,6 +162,9 @@ func (t *tail) emit(text []byte, end int64) {
 	switch {
 	case errors.Is(err, errNoRecord):
 		return
+	case errors.Is(err, errNoKey):
+		l.agent.Logger.Warn("records get random keys", "path", l.path, "key", l.agent.cfg.Key, "reason", err)
+		return
 	case err != nil:
 		l.agent.bad.Add(1)
 		l.agent.Logger.Warn("line left out", "path", l.path, "offset", t.framer.safe(), "reason", err)
