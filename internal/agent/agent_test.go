@@ -638,6 +638,46 @@ func TestRestartedCSVKnowsItsHeader(t *testing.T) {
 	})
 }
 
+// TestStrayQuoteCostsItsLine: a quote that nothing closes does not take the rows after it along.
+func TestStrayQuoteCostsItsLine(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Format = "csv" }, func(b *bench) {
+		const rows = 100_000
+		var text strings.Builder
+		text.WriteString("state,n\nclosed,0\n\"open,0\n")
+		for i := range rows - 2 {
+			fmt.Fprintf(&text, "\"two, in quotes\",%d\n", i)
+		}
+		b.write("app.log", text.String())
+		b.start()
+		b.settle()
+		if s := b.agent.Stats(); s.Records != rows-1 || s.Bad != 1 || s.TooLong != 0 {
+			b.t.Errorf("%+v", s)
+		}
+		b.halt()
+	})
+}
+
+// TestStrayQuoteThatIsNotKnownYetIsReported: in a small file it may be that of a row which is still being written. When the file ends it is not.
+func TestStrayQuoteThatIsNotKnownYetIsReported(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Format = "csv" }, func(b *bench) {
+		b.write("app.log", "n\n1\n\"2\n3\n")
+		b.start()
+		b.expect(`{"n":"1"}`)
+		b.write("app.log", "4\n")
+		time.Sleep(time.Minute)
+		if n := b.logged("rows wait for the end of quotes"); n != 1 {
+			b.t.Errorf("reported %d times", n)
+		}
+		b.rename("app.log", "app.log.1")
+		time.Sleep(10 * time.Second)
+		b.expect(`{"n":"1"}`, `{"n":"3"}`, `{"n":"4"}`)
+		if s := b.agent.Stats(); s.Bad != 1 {
+			b.t.Errorf("%+v", s)
+		}
+		b.halt()
+	})
+}
+
 func TestKeys(t *testing.T) {
 	inBubble(t, func(c *Config) { c.Format, c.Key = "json", "k" }, func(b *bench) {
 		b.write("app.log", `{"k":"`+strings.Repeat("ü", 300)+`"}`+"\n{}\n{\"k\":{}}\n")

@@ -8,7 +8,7 @@ import (
 // framer cuts a file's bytes into lines, and joins lines that make one record: those after a start line, or within the quotes of csv.
 type framer struct {
 	start  *regexp.Regexp // of a record's first line, or nil
-	quoted bool           // a record ends where its quotes are even
+	quoted bool           // a record ends where its quotes are even; a quote that nothing closes before max opens none
 	max    int            // bytes of a record; one with a longer line is left out whole
 
 	pos       int64  // file offset of the next byte fed
@@ -19,9 +19,10 @@ type framer struct {
 
 	held      []byte // lines of a record that may go on
 	heldStart int64
+	heldNext  int64 // file offset after its first line
 	holding   bool
 	overflow  bool // the held record is too long
-	inQuotes  bool // the held record goes on because its quotes are odd, those that were left out included
+	inQuotes  bool // the held record goes on: the quotes of its first line are odd, those of the others even
 
 	emit    func(text []byte, end int64) // a record; text is valid during the call, end is the file offset after it, safe() that of its start
 	lines   func()                       // a complete line was read
@@ -85,28 +86,31 @@ func (f *framer) endLine(line []byte) {
 	if f.lineStart == 0 {
 		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
-	text, long := bytes.TrimSuffix(line, []byte{'\r'}), f.skipping
-	if long || len(text) > f.max {
-		text, long = line[:f.max], true // the same beginning wherever the reads were cut
+	long := f.skipping || len(trimReturn(line)) > f.max
+	if long {
+		line = line[:f.max] // the same beginning wherever the reads were cut
 	}
-	f.whole(text, long)
+	f.whole(line, long)
 	f.line, f.skipping, f.odd, f.lineStart = f.line[:0], false, false, f.pos
 }
 
 func oddQuotes(text []byte) bool { return bytes.Count(text, []byte{'"'})%2 != 0 }
 
-// strayQuote is how often a record within quotes may exceed its bound: from there on its first quote is taken for one that opens nothing, so that it
-// does not take the rest of the file along.
-const strayQuote = 8
+// trimReturn takes the carriage return from the end of a line.
+func trimReturn(line []byte) []byte { return bytes.TrimSuffix(line, []byte{'\r'}) }
 
-// whole takes a complete line. If it is too long, text is its beginning. It still belongs to its record: to pass over it would join the lines
+// whole takes a complete line. If it is too long, it is given its beginning. It still belongs to its record: to pass over it would join the lines
 // around it to a record nobody wrote, and report it again whenever that record is read again.
-func (f *framer) whole(text []byte, long bool) {
+func (f *framer) whole(line []byte, long bool) {
+	text := trimReturn(line)
 	switch {
 	case f.quoted:
-		f.hold(text, long)
+		if f.inQuotes && (long || !f.fits(line)) {
+			f.stray(f.lineStart)
+		}
+		f.hold(line, long)
 		f.inQuotes = f.inQuotes != f.odd
-		if !f.inQuotes || f.pos-f.heldStart > int64(strayQuote*f.max) {
+		if !f.inQuotes || f.overflow {
 			f.release(f.pos)
 		}
 	case f.start != nil:
@@ -121,20 +125,39 @@ func (f *framer) whole(text []byte, long bool) {
 	}
 }
 
-func (f *framer) hold(text []byte, long bool) {
-	if !f.holding {
-		f.holding, f.heldStart = true, f.lineStart
-	} else {
-		f.held = append(f.held, '\n')
+// stray gives up the held record, whose lines end at end, because nothing closed the quote that its first line opens: that line is left to the
+// format to refuse, and each of the others is a record of its own, as its quotes are even. So a stray quote costs its line, and no other.
+func (f *framer) stray(end int64) {
+	pos, lineStart, odd := f.pos, f.lineStart, f.odd
+	line, rest, more := bytes.Cut(f.held, []byte{'\n'})
+	f.emit(trimReturn(line), f.heldNext)
+	f.lineStart, f.odd = f.heldNext, false
+	f.held = nil // rest is in it
+	f.drop()
+	for more {
+		line, rest, more = bytes.Cut(rest, []byte{'\n'})
+		f.pos = min(f.lineStart+int64(len(line))+1, end) // the last line of a file may have no end
+		f.whole(line, false)
+		f.lineStart = f.pos
 	}
-	if long || len(f.held)+len(text) > f.max {
-		f.overflow = true
+	f.pos, f.lineStart, f.odd = pos, lineStart, odd
+}
+
+// fits says that the held record can go on with a line.
+func (f *framer) fits(line []byte) bool { return len(f.held)+1+len(line) <= f.max }
+
+func (f *framer) hold(line []byte, long bool) {
+	if !f.holding {
+		f.holding, f.heldStart, f.heldNext, f.overflow = true, f.lineStart, f.pos, long
+	} else {
+		f.overflow = f.overflow || long || !f.fits(line)
+		f.held = append(f.held, '\n')
 	}
 	if f.overflow {
 		f.held = f.held[:0]
 		return
 	}
-	f.held = append(f.held, text...)
+	f.held = append(f.held, line...)
 }
 
 // release emits the held record, which ends at end.
@@ -142,11 +165,15 @@ func (f *framer) release(end int64) {
 	if !f.holding {
 		return
 	}
+	text := f.held
+	if f.quoted { // where each line has its end as it stands
+		text = trimReturn(text)
+	}
 	switch {
 	case f.overflow:
 		f.tooLong()
-	case len(f.held) > 0:
-		f.emit(f.held, end)
+	case len(text) > 0:
+		f.emit(text, end)
 	}
 	f.drop()
 }
@@ -155,6 +182,9 @@ func (f *framer) release(end int64) {
 func (f *framer) finish() {
 	if len(f.line) > 0 {
 		f.endLine(f.line)
+	}
+	if f.inQuotes {
+		f.stray(f.pos)
 	}
 	f.release(f.pos)
 }

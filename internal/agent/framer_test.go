@@ -13,6 +13,7 @@ func FuzzFramer(f *testing.F) {
 	f.Add([]byte("one\ntwo\r\n\nthree"), uint8(3), uint8(0))
 	f.Add([]byte("1 a\n b\n2 c\n d\n"), uint8(2), uint8(1))
 	f.Add([]byte("a,\"b\nc\"\nd,e\n"), uint8(1), uint8(2))
+	f.Add([]byte("\ufeffa,\"b\r\nc\nd,e\n\n0123456789012345678901234567890123456789\nf,\"g\n"), uint8(1), uint8(2))
 	f.Add([]byte("a very long line that does not fit at all, really\nshort\n"), uint8(5), uint8(0))
 	f.Fuzz(func(t *testing.T, text []byte, cut, kind uint8) {
 		whole, _ := frame(text, 0, len(text)+1, kind, true)
@@ -29,7 +30,7 @@ func FuzzFramer(f *testing.F) {
 	})
 }
 
-func TestFramerLeavesOutLongRecordsWhole(t *testing.T) {
+func TestFramerKnowsWhereRecordsEnd(t *testing.T) {
 	const plain, started, quoted = 0, 1, 2
 	fits, long := strings.Repeat("x", frameMax), strings.Repeat("x", frameMax+1)
 	for _, row := range []struct {
@@ -46,10 +47,23 @@ func TestFramerLeavesOutLongRecordsWhole(t *testing.T) {
 		{"first line of a record", started, "1 a\n2" + long + "\nb\n3 c\n", []string{"0: 1 a", "4: too long", "39: 3 c"}},
 		{"last line of a record without an end", started, "1 a\n2 b\n" + long, []string{"0: 1 a", "4: too long"}},
 		{"joined lines", started, "1 a\n" + fits + "\n2 c\n", []string{"0: too long", "35: 2 c"}},
-		{"lines within quotes", quoted, "a,\"b\n" + fits + "\n" + fits + "\"\nc,d\n", []string{"0: too long", "68: c,d"}},
-		{"quote in what is left out of a line", quoted, long + "\"b\nc\"\nd,e\n", []string{"0: too long", "37: d,e"}},
-		{"quote that opens nothing", quoted, "a\"b\n" + strings.Repeat("c,d\n", 61), []string{"0: too long", "244: c,d"}},
-		{"line that closes quotes", quoted, "a,\"b\n" + long + "\"\nc,d\n", []string{"0: too long", "38: c,d"}},
+		{
+			"quote that nothing closes", quoted, "a,\"b\n" + strings.Repeat("c,d\n", 3) + fits + "\ne,f\n",
+			[]string{"0: a,\"b", "5: c,d", "9: c,d", "13: c,d", "17: " + fits, "48: e,f"},
+		},
+		{
+			"quote that nothing closes, with carriage returns", quoted, "a,\"b\r\n\r\nc,d\r\n" + fits + "\r\ne,f",
+			[]string{"0: a,\"b", "8: c,d", "13: " + fits, "45: e,f"},
+		},
+		{"quote that nothing closes before the end", quoted, "a\"b\nc,d\n\ne,f", []string{"0: a\"b", "4: c,d", "9: e,f"}},
+		{"quote that nothing closes in a last line", quoted, "a,b\nc\"", []string{"0: a,b", "4: c\""}},
+		{"quote that nothing closes, after a mark", quoted, "\ufeffa\"b\nc,d\n", []string{"0: a\"b", "7: c,d"}},
+		{
+			"two quotes that nothing closes", quoted, "a,\"b\n" + fits + "\n\"" + fits + "\nc\"\nd,e\n",
+			[]string{"0: a,\"b", "5: " + fits, "36: too long", "68: c\"", "71: d,e"},
+		},
+		{"quote in what is left out of a line", quoted, long + "\"b\nd,e\n", []string{"0: too long", "34: d,e"}},
+		{"long line within quotes", quoted, "a,\"b\n" + long + "\nc,d\n", []string{"0: a,\"b", "5: too long", "37: c,d"}},
 		{"byte order mark", plain, "\ufeff" + fits + "\n\ufeffb", []string{"0: " + fits, "34: \ufeffb"}},
 		{"byte order mark before a start", started, "\ufeff1 a\r\n b\n2 c", []string{"0: 1 a\n b", "11: 2 c"}},
 		{"byte order mark alone", quoted, "\ufeff", nil},

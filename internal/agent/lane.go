@@ -18,6 +18,8 @@ const (
 	readBytes = 64 << 10
 	// quiet is how long joined lines wait for another line that belongs to them.
 	quiet = time.Second
+	// quotesGrace is how long a record may wait for the end of its quotes before that is reported.
+	quotesGrace = 10 * time.Second
 	// copyGrace is how long a file that begins as a followed one is taken for a copy made before that one is cut.
 	copyGrace = 10 * time.Second
 )
@@ -164,6 +166,7 @@ func (l *lane) round(soft context.Context) (more bool, err error) {
 			i--
 			continue
 		}
+		t.reportQuotes()
 		if !changed && !t.over() && !t.silent() {
 			continue
 		}

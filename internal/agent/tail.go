@@ -26,6 +26,9 @@ type tail struct {
 	finished bool      // all there will be of it was sent
 
 	unreadable bool // the last read failed, and was reported
+
+	quotesAt    int64     // where the record begins that was last seen to wait for the end of its quotes
+	quotesSince time.Time // when it was first seen; zero = it was reported, or there is none
 }
 
 // errTwin says that a file begins as one that is followed: perhaps its copy, which is to go on where that one was left.
@@ -55,7 +58,7 @@ func (l *lane) open(path string, fromEnd, distinct bool) (*tail, error) {
 			at = info.Size()
 		}
 	}
-	t := &tail{lane: l, file: f, info: info, head: head, mark: m, grew: l.agent.Clock.Now()}
+	t := &tail{lane: l, file: f, info: info, head: head, mark: m, grew: l.agent.Clock.Now(), quotesAt: -1}
 	t.framer = framer{
 		start: l.agent.multiline, quoted: l.agent.cfg.Format == "csv", max: l.agent.cfg.MaxLineBytes,
 		lines: func() { l.agent.lines.Add(1) }, tooLong: t.tooLong, emit: t.emit,
@@ -144,6 +147,20 @@ func (t *tail) over() bool {
 func (t *tail) silent() bool {
 	a := t.lane.agent
 	return t.framer.holding && a.multiline != nil && a.Clock.Now().Sub(t.grew) >= quiet
+}
+
+// reportQuotes says once of a record that it waits for the end of its quotes: nothing behind it is sent meanwhile.
+func (t *tail) reportQuotes() {
+	now := t.lane.agent.Clock.Now()
+	switch f := &t.framer; {
+	case !f.inQuotes:
+		t.quotesAt = -1
+	case f.heldStart != t.quotesAt:
+		t.quotesAt, t.quotesSince = f.heldStart, now
+	case !t.quotesSince.IsZero() && now.Sub(t.quotesSince) >= quotesGrace:
+		t.quotesSince = time.Time{}
+		t.lane.agent.Logger.Warn("rows wait for the end of quotes", "path", t.lane.path, "offset", f.heldStart, "max", f.max)
+	}
 }
 
 // report says that the file cannot be read, once until it can be again.
