@@ -1,7 +1,7 @@
 // Package agent follows files and puts what is written to them into a stream, through the public Kinesis API of any endpoint: a freshet node's or
 // AWS's. Agent is the program; Config says which files, which stream and how lines become records.
 //
-// The way of a byte: a lane per path reads the file there, and those renamed away from there, in the order of their lives (lane.go, tail.go); a
+// The way of a byte: a lane per path reads the file there, and those renamed away from there, in the order of their lives (lane.go, tail.go, rotated.go); a
 // framer cuts lines and joins those that belong together (framer.go); a format makes a record with a partition key of each (format.go); a batch
 // goes out, one at a time per lane, until every member of it is accepted (sender.go); then, and only then, the checkpoint moves (checkpoint.go).
 // So after a crash nothing is missing, and what was sent since the last checkpoint is sent again: at least once.

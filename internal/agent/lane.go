@@ -207,6 +207,7 @@ func (l *lane) turn(soft context.Context, t *tail, cut bool) (more bool, err err
 	over := false
 	switch { // by what has just been read: it may be the rest of what was thought to have ended
 	case soft.Err() != nil:
+	case cut && l.copied(t): // the copy is read from the beginning of the line that has no end yet
 	case cut, t.over():
 		t.framer.finish()
 		over = true

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -223,55 +220,4 @@ func (a *Agent) closed(t *tail) {
 	defer a.mu.Unlock()
 	delete(a.tails, t)
 	a.files.Add(-1)
-}
-
-// leftovers opens the files that were at the lane's path, have another name now, and were not sent to their end: those rotated while nobody
-// looked. They are looked for beside the path, by names that begin as it does.
-func (l *lane) leftovers() []*tail {
-	marks := l.agent.marks.left(l.path)
-	if len(marks) == 0 {
-		return nil
-	}
-	names, err := filepath.Glob(escapeGlob(l.path) + "?*")
-	if err != nil {
-		return nil
-	}
-	var found []*tail
-	for _, name := range names {
-		if slices.Contains(compressed, strings.ToLower(filepath.Ext(name))) || !l.unsent(name, marks) {
-			continue
-		}
-		t, err := l.open(name, false, false)
-		if err != nil {
-			continue
-		}
-		t.gone = l.agent.Clock.Now()
-		found = append(found, t)
-	}
-	slices.SortFunc(found, func(a, b *tail) int { return a.info.ModTime().Compare(b.info.ModTime()) })
-	return found
-}
-
-// unsent says that the file of a name is one of marks, nobody follows it, and there is more in it than was sent.
-func (l *lane) unsent(name string, marks []mark) bool {
-	f, err := os.Open(name) //nolint:gosec // beside a file that the user named
-	if err != nil {
-		return false
-	}
-	info, head, err := look(f)
-	if f.Close() != nil || err != nil || !info.Mode().IsRegular() {
-		return false
-	}
-	l.agent.mu.Lock()
-	followed := l.agent.openLocked(info)
-	l.agent.mu.Unlock()
-	return !followed && slices.ContainsFunc(marks, func(m mark) bool { return m.knows(head) && info.Size() > m.Offset })
-}
-
-// escapeGlob makes a pattern that matches path only.
-func escapeGlob(path string) string {
-	if filepath.Separator == '\\' {
-		return path // patterns have no escape there
-	}
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
