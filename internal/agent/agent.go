@@ -1,9 +1,10 @@
 // Package agent follows files and puts what is written to them into a stream, through the public Kinesis API of any endpoint: a freshet node's or
 // AWS's. Agent is the program; Config says which files, which stream and how lines become records.
 //
-// The way of a byte: a lane per path reads the file there, and those renamed away from there, in the order of their lives (lane.go, tail.go, rotated.go); a
-// framer cuts lines and joins those that belong together (framer.go); a format makes a record with a partition key of each (format.go); a batch
-// goes out, one at a time per lane, until every member of it is accepted (sender.go); then, and only then, the checkpoint moves (checkpoint.go).
+// The way of a byte: a lane per path reads the file there, and those renamed away from there, in the order of their lives (lane.go, tail.go,
+// rotated.go); a framer cuts lines and joins those that belong together (framer.go); a format makes a record with a partition key of each
+// (format.go); a batch goes out, one at a time per lane, until every member of it is accepted (sender.go); then, and only then, the checkpoint
+// moves (checkpoint.go).
 // So after a crash nothing is missing, and what was sent since the last checkpoint is sent again: at least once.
 //
 // Files are told apart by their first bytes, not by name or inode, so that renaming, copying and truncating are understood on every platform.
@@ -232,9 +233,13 @@ func (a *Agent) follow(ctx context.Context, begin func(*lane)) {
 	defer report.Stop()
 	var told Stats
 	for first := true; ; first = false {
-		for _, l := range a.discover(first) {
+		found := a.discover(first)
+		for _, l := range found {
 			l.begin() // before the checkpoint is kept: that it was to begin at the end of a file must not be forgotten in a crash
 			begin(l)
+		}
+		if first || len(found) > 0 {
+			a.reportLost()
 		}
 		if err := a.marks.save(a.Clock.Now()); err != nil {
 			a.Logger.Error("keep checkpoint", "error", err)
@@ -273,8 +278,12 @@ func (a *Agent) discover(first bool) []*lane {
 	return found
 }
 
-// compressed are endings of files that no line can be read from.
-var compressed = []string{".gz", ".bz2", ".xz", ".zst", ".zip", ".lz4"}
+// compressed are endings of files that are not followed.
+var compressed = []string{gzipEnding, ".bz2", ".xz", ".zst", ".zip", ".lz4"}
+
+func isCompressed(name string) bool {
+	return slices.Contains(compressed, strings.ToLower(filepath.Ext(name)))
+}
 
 // lane returns a lane for path, or nil if there is one, or none is wanted.
 func (a *Agent) lane(path string, first bool) *lane {
@@ -298,7 +307,7 @@ func (a *Agent) lane(path string, first bool) *lane {
 	switch {
 	case !info.Mode().IsRegular():
 		return refuse("not a regular file")
-	case slices.Contains(compressed, strings.ToLower(filepath.Ext(path))):
+	case isCompressed(path):
 		return refuse("compressed")
 	case len(a.lanes) >= a.cfg.MaxFiles:
 		return refuse(fmt.Sprintf("%d files are followed already", a.cfg.MaxFiles))

@@ -401,7 +401,7 @@ func TestUnreadableFileIsReported(t *testing.T) {
 	if err = errors.Join(err, unreadable.Close()); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []*os.File{unreadable, unreadable, readable, unreadable} {
+	for _, file := range []source{unreadable, unreadable, readable, unreadable} {
 		tail.file = file
 		if _, err := l.read(t.Context(), tail); err != nil {
 			t.Fatal(err)
@@ -801,7 +801,7 @@ func TestDamageToACheckpointIsFound(t *testing.T) {
 	}
 }
 
-// TestRandomWriter rotates, copies and truncates files under a restarting agent and a stream that refuses now and then: every line arrives, and
+// TestRandomWriter rotates, compresses, copies and truncates files under a restarting agent and a stream that refuses now and then: every line arrives, and
 // without a crash in order, but for members that were refused.
 func TestRandomWriter(t *testing.T) {
 	for seed := range uint64(12) {
@@ -854,6 +854,19 @@ func randomWriter(b *bench, random *rand.Rand) {
 		case k == 3:
 			b.halt()
 			b.start()
+		case k == 5:
+			look() // what is new has a mark
+			b.halt()
+			rotated++
+			b.write("app.log", fmt.Sprintf("line %d\n", line))
+			line++
+			name := fmt.Sprintf("app.log.%d", rotated)
+			b.rename("app.log", name)
+			b.compress(name)
+			b.write("app.log", fmt.Sprintf("line %d\n", line))
+			line++
+			b.start()
+			look()
 		case k == 4:
 			kept, err := os.ReadFile(b.cfg.Checkpoint)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {

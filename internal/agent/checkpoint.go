@@ -29,6 +29,7 @@ type mark struct {
 	Hash    string    `json:"hash"` // have this SHA-256
 	Offset  int64     `json:"offset"`
 	Updated time.Time `json:"updated"`
+	Ended   bool      `json:"ended,omitempty"` // nothing more was expected of the file at Offset, or it was reported that it is lost
 
 	claimed bool   // somebody follows the file
 	head    []byte // what Hash was made of, once the file is followed
@@ -141,11 +142,14 @@ func (c *checkpoints) begin(path string) *mark {
 	return m
 }
 
-// release says that the file of m is not followed any more.
-func (c *checkpoints) release(m *mark) {
+// release says that the file of m is not followed any more; ended, that all of it was sent.
+func (c *checkpoints) release(m *mark, ended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m.claimed = false
+	if ended {
+		c.endLocked(m)
+	}
 	if m.Head == 0 { // nothing to know it by
 		c.marks = slices.DeleteFunc(c.marks, func(o *mark) bool { return o == m })
 	}
@@ -164,6 +168,35 @@ func (c *checkpoints) left(path string) []mark {
 	return left
 }
 
+func (c *checkpoints) endLocked(m *mark) (changed bool) {
+	changed = !m.Ended
+	m.Ended, c.dirty = true, c.dirty || changed
+	return changed
+}
+
+// lost returns the marks whose files are not there, and takes them for ended. there is asked, without a lock, about what the marks are now of files
+// that nobody follows and more was expected of.
+func (c *checkpoints) lost(there func(mark) bool) []mark {
+	c.mu.Lock()
+	expected := slices.DeleteFunc(slices.Clone(c.marks), func(m *mark) bool { return m.claimed || m.Ended || m.Head == 0 })
+	c.mu.Unlock()
+	var lost []mark
+	for _, m := range expected {
+		c.mu.Lock()
+		was := *m
+		c.mu.Unlock()
+		if there(was) {
+			continue
+		}
+		c.mu.Lock()
+		if !m.claimed && c.endLocked(m) {
+			lost = append(lost, was)
+		}
+		c.mu.Unlock()
+	}
+	return lost
+}
+
 // move says that the file of m, which begins with head, has been sent up to offset.
 func (c *checkpoints) move(m *mark, head []byte, offset int64, now time.Time) {
 	c.mu.Lock()
@@ -175,7 +208,7 @@ func (c *checkpoints) move(m *mark, head []byte, offset int64, now time.Time) {
 	if m.Head != len(head) {
 		m.Head, m.Hash = len(head), hashOf(head)
 	}
-	m.Offset, m.Updated = offset, now
+	m.Offset, m.Updated, m.Ended = offset, now, false
 	c.dirty = true
 }
 

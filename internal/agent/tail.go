@@ -11,7 +11,7 @@ import (
 // tail is one open file.
 type tail struct {
 	lane   *lane
-	file   *os.File
+	file   source
 	info   os.FileInfo // when it was last looked at
 	head   []byte      // its first bytes, up to headBytes
 	mark   *mark
@@ -33,10 +33,15 @@ var errTwin = errors.New("begins as a file that is followed")
 
 // open opens the file at path and finds out how far it has been sent. distinct says that a file which begins like another is one of its own.
 func (l *lane) open(path string, fromEnd, distinct bool) (*tail, error) {
-	f, err := os.Open(path) //nolint:gosec // the user names the files
+	f, err := openSource(path)
 	if err != nil {
 		return nil, err
 	}
+	return l.follow(path, f, fromEnd, distinct)
+}
+
+// follow is open of an open file, which it closes if it fails.
+func (l *lane) follow(path string, f source, fromEnd, distinct bool) (*tail, error) {
 	info, head, err := look(f)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -75,17 +80,22 @@ func later(a, b time.Time) time.Time {
 }
 
 // look returns what a file is now, and its first bytes.
-func look(f *os.File) (os.FileInfo, []byte, error) {
+func look(f source) (os.FileInfo, []byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, nil, err
 	}
+	head, err := headOf(f)
+	return info, head, err
+}
+
+func headOf(f source) ([]byte, error) {
 	head := make([]byte, headBytes)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, nil, err
+		return nil, err
 	}
-	return info, head[:n], nil
+	return head[:n], nil
 }
 
 // begin sets the tail to a place in its file. A format that needs it reads the file's first line from there.
@@ -215,7 +225,7 @@ func (a *Agent) opened(t *tail) {
 }
 
 func (a *Agent) closed(t *tail) {
-	a.marks.release(t.mark)
+	a.marks.release(t.mark, t.finished)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.tails, t)
