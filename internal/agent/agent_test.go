@@ -625,6 +625,31 @@ func TestHeaderWithoutTheKeyIsNoBadLine(t *testing.T) {
 	})
 }
 
+// TestRowsWithoutAHeaderAreRefused: a row that follows a header which is not understood does not name the fields of others instead.
+func TestRowsWithoutAHeaderAreRefused(t *testing.T) {
+	for _, header := range []string{"a,a", "a\"b", "\"a,b"} {
+		inBubble(t, func(c *Config) { c.Format = "csv" }, func(b *bench) {
+			b.write("app.log", header+"\n1,2\n3,4\n")
+			b.start()
+			b.settle()
+			b.rename("app.log", "app.log.1") // so that a quote is known to be a stray one
+			time.Sleep(20 * time.Second)
+			if s := b.agent.Stats(); s.Bad != 3 || s.Records != 0 {
+				t.Errorf("%s: %+v", header, s)
+			}
+			b.halt()
+			b.write("app.log.1", "5,6\n7,8\n")
+			b.write("app.log", "new\n")
+			b.start()
+			time.Sleep(20 * time.Second)
+			if s := b.agent.Stats(); s.Bad != 2 || s.Records != 0 {
+				t.Errorf("%s, started again: %+v", header, s)
+			}
+			b.halt()
+		})
+	}
+}
+
 func TestRestartedCSVKnowsItsHeader(t *testing.T) {
 	inBubble(t, func(c *Config) { c.Format = "csv" }, func(b *bench) {
 		b.write("app.log", "a,b\n1,2\n")

@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
 
 // csvFormat makes JSON objects of rows; the first row of a file names the fields. Values stay text: csv does not know more.
 type csvFormat struct {
-	key    string
-	header []string
+	key     string
+	header  []string
+	refused bool // the first row cannot be a header: nobody knows what the others mean
 }
+
+var errNoHeader = errors.New("the file's first row, which names the fields, was not understood")
 
 func (f *csvFormat) needsHead() bool { return true }
 
@@ -20,10 +24,13 @@ func (f *csvFormat) record(text []byte) ([]byte, string, error) {
 	r := csv.NewReader(bytes.NewReader(text))
 	r.FieldsPerRecord = -1
 	row, err := r.Read()
-	if err != nil {
+	switch {
+	case f.refused:
+		return nil, "", errNoHeader
+	case err != nil:
+		f.refused = f.header == nil
 		return nil, "", err
-	}
-	if f.header == nil {
+	case f.header == nil:
 		return nil, "", f.begin(row)
 	}
 	if len(row) != len(f.header) {
@@ -52,6 +59,7 @@ func (f *csvFormat) begin(row []string) error {
 		name = strings.ToValidUTF8(name, "\ufffd") // as JSON will have it, where different names may become one
 		row[i] = name
 		if seen[name] {
+			f.refused = true
 			return fmt.Errorf("header names %q twice", name)
 		}
 		seen[name] = true

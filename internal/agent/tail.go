@@ -118,8 +118,11 @@ func (t *tail) begin(at int64) {
 		n, err := t.file.ReadAt(buf, head.pos)
 		head.feed(buf[:n])
 		if err != nil || n == 0 {
-			return
+			break
 		}
+	}
+	if !done {
+		head.finish() // a quote in it that nothing closes
 	}
 }
 
