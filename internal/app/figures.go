@@ -39,7 +39,7 @@ var logFigureList = []logFigure{
 	figure("index_bytes", "Memory of file indexes.", states, func(s *engine.Stats) float64 { return float64(s.IndexBytes) }),
 	figure("recovery_seconds", "Time that opening the log took.", states, func(s *engine.Stats) float64 { return s.Recovery.Seconds() }),
 	figure("unclean_start", "1 if the log had not been closed before it was opened.", states, func(s *engine.Stats) float64 { return oneIf(s.Unclean) }),
-	figure("disk_full", "1 while writes are refused because the disk is full.", states, func(s *engine.Stats) float64 { return oneIf(s.Full) }),
+	figure("disk_full", "1 while writes are refused because the disk is full or no file can be opened.", states, func(s *engine.Stats) float64 { return oneIf(s.Full) }),
 }
 
 func oneIf(b bool) float64 {

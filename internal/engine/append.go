@@ -217,7 +217,7 @@ func (e *Engine) refusalLocked(urgent bool) error {
 	case e.closing:
 		return stream.ErrClosed
 	case e.full && !urgent:
-		return fmt.Errorf("%w: %s", stream.ErrFull, e.cfg.Dir)
+		return e.errFull(e.lacking)
 	}
 	return nil
 }

@@ -159,10 +159,7 @@ func (e *Engine) writeWhole(name, tmp string, b []byte) error {
 	if err := e.cfg.FS.Rename(tmp, filepath.Join(e.cfg.Dir, name)); err != nil {
 		return err
 	}
-	if err := e.cfg.FS.SyncDir(e.cfg.Dir); err != nil {
-		return &DiskError{"sync", e.cfg.Dir, err}
-	}
-	return nil
+	return e.syncNames("")
 }
 
 // closingCheckpoint is the last act of an orderly Close: it says that nothing was being written.

@@ -58,8 +58,9 @@ type Engine struct {
 	lastNow int64
 	nextID  int64 // next producer id
 	lastID  int64 // the first one that is not reserved
-	full    bool
-	heldUp  int // writes that wait for space
+	full    bool  // appends are refused: the disk is full, or no file can be opened
+	lacking error // while full: what said so
+	heldUp  int   // writes that wait for space
 	closing bool
 	failed  error
 
@@ -79,6 +80,7 @@ type Engine struct {
 	recycling    sync.Mutex
 	spareSize    atomic.Int64 // of the spare file, 0 = there is none; who changes it holds recycling
 	spareWritten int64        // guarded by recycling: how much of it was written to in an earlier life
+	spareUnnamed bool         // guarded by recycling: its name may not be durable yet: until it is, no byte of it changes
 
 	work      chan struct{} // capacity 1: the open group has something
 	hungry    chan struct{} // capacity 1: space should be provided

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ type logFile struct {
 	name string // base name
 	file vfs.File
 	// direct writes groups past the system's cache: the newest of the log is in memory once already, and copying it there costs more CPU than
-	// all else that a bulk append needs (docs/engine.md). nil in files that nothing is appended to.
+	// all else that a bulk append needs (docs/engine.md). nil in files that nothing is appended to any more.
 	direct vfs.File
 	refs   atomic.Int32
 
@@ -96,11 +97,11 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 	// The number goes in too: a node that is started again and again with the same seed draws the same ids, and an older file's leavings must
 	// not look like this one's.
 	h.ID = binary.LittleEndian.Uint64(id[:]) ^ (h.First<<8+uint64(h.Generation))*0x9e3779b97f4a7c15
-	f, size, written, err := e.newFile(tmp)
+	f, direct, size, written, err := e.newFile(tmp)
 	if err != nil {
 		return nil, err
 	}
-	lf := &logFile{FileHeader: h, name: fileName(&h), file: f}
+	lf := &logFile{FileHeader: h, name: fileName(&h), file: f, direct: direct}
 	lf.zeroDone.L = &lf.grow
 	lf.refs.Store(1)
 	lf.end.Store(format.FirstGroup)
@@ -109,24 +110,26 @@ func (e *Engine) createFile(h format.FileHeader, tmp string) (*logFile, error) {
 	lf.allocated.Store(max(size, format.FirstGroup))
 	lf.zeroed = (max(written, format.FirstGroup) + format.Align - 1) / format.Align * format.Align
 	if _, err := f.WriteAt(header, 0); err != nil {
-		return nil, errors.Join(diskError("write", tmp, err), f.Close())
-	}
-	if lf.direct, err = e.cfg.FS.OpenDirect(e.logPath(tmp)); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(diskError("write", tmp, err), lf.release())
 	}
 	return lf, nil
 }
 
 // newFile makes an empty file, or takes the spare for the log's next one. Where that was written to in an earlier life, overwriting syncs as fast as
 // behind zeros, and what is there has another file's id.
-func (e *Engine) newFile(tmp string) (f vfs.File, size, written int64, err error) {
+func (e *Engine) newFile(tmp string) (f, direct vfs.File, size, written int64, err error) {
 	if tmp == nextName {
-		if f, size, written, err = e.takeSpare(tmp); f != nil || err != nil {
-			return f, size, written, err
+		if f, direct, size, written, err = e.takeSpare(tmp); f != nil || err != nil {
+			return f, direct, size, written, err
 		}
 	}
-	f, err = e.cfg.FS.Create(e.logPath(tmp))
-	return f, 0, 0, err
+	if f, err = e.cfg.FS.Create(e.logPath(tmp)); err != nil {
+		return nil, nil, 0, 0, err
+	}
+	if direct, err = e.cfg.FS.OpenDirect(e.logPath(tmp)); err != nil {
+		return nil, nil, 0, 0, errors.Join(err, f.Close())
+	}
+	return f, direct, 0, 0, nil
 }
 
 // adopt gives a file made by createFile its name.
@@ -137,10 +140,18 @@ func (e *Engine) adopt(f *logFile, tmp string) error {
 	if err := e.cfg.FS.Rename(e.logPath(tmp), e.logPath(f.name)); err != nil {
 		return err
 	}
-	if err := e.cfg.FS.SyncDir(filepath.Join(e.cfg.Dir, logDir)); err != nil {
-		return &DiskError{"sync", logDir, err}
+	// Who waits here, for a descriptor alone, has the file: made again under another number it would lie beside this one after a crash.
+	return e.untilSpace(func() error { return e.syncNames(logDir) })
+}
+
+// syncNames makes the names in a directory, "" or logDir, durable. If no file can be opened for that nothing was tried, so that it can be
+// again: that error alone is no *DiskError.
+func (e *Engine) syncNames(dir string) error {
+	err := e.cfg.FS.SyncDir(filepath.Join(e.cfg.Dir, dir))
+	if err == nil || errors.Is(err, vfs.ErrTooManyFiles) {
+		return err
 	}
-	return nil
+	return &DiskError{"sync", cmp.Or(dir, e.cfg.Dir), err}
 }
 
 // DiskError says that the disk has failed: a sync, write or read of the log's own files. After a sync, which of the unsynced bytes are on the disk is
@@ -166,10 +177,10 @@ func diskError(op, name string, err error) error {
 	return &DiskError{op, name, err}
 }
 
-// isFull says that the disk is full, and nothing worse.
+// isFull says that the disk is full, or no file can be opened because so many are, and nothing worse: it can be tried again.
 func isFull(err error) bool {
 	var failed *DiskError
-	return errors.Is(err, vfs.ErrNoSpace) && !errors.As(err, &failed)
+	return (errors.Is(err, vfs.ErrNoSpace) || errors.Is(err, vfs.ErrTooManyFiles)) && !errors.As(err, &failed)
 }
 
 func (f *logFile) acquire() *logFile {
@@ -181,10 +192,7 @@ func (f *logFile) release() error {
 	if f.refs.Add(-1) > 0 {
 		return nil
 	}
-	if f.direct != nil {
-		return errors.Join(f.direct.Close(), f.file.Close())
-	}
-	return f.file.Close()
+	return errors.Join(f.closeDirect(), f.file.Close())
 }
 
 // corrupt describes damage at a byte of the file.

@@ -154,7 +154,17 @@ func (f *logFile) complete(footer []byte, t *format.Trailer) error {
 	}
 	f.allocated.Store(size)
 	f.zeroed = size
-	return nil
+	return f.closeDirect()
+}
+
+// closeDirect gives up the handle that groups were written through: there may be thousands of finished files, and only so many open ones.
+func (f *logFile) closeDirect() error {
+	if f.direct == nil {
+		return nil
+	}
+	err := f.direct.Close()
+	f.direct = nil
+	return diskError("close", f.name, err)
 }
 
 func (f *logFile) writeDurably(b []byte, at int64) error {

@@ -88,7 +88,7 @@ func (e *Engine) supplyLocked(l lack) error {
 	switch {
 	case isFull(err):
 		e.starve() // it finds out whether the disk is full for all
-		err = fmt.Errorf("%w: %s", stream.ErrFull, e.cfg.Dir)
+		err = e.errFull(err)
 	case err != nil:
 		e.fail(err)
 		err = fmt.Errorf("%w: %w", stream.ErrUnavailable, err)

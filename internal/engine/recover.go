@@ -78,8 +78,8 @@ func (e *Engine) beginLog() error {
 	if err != nil {
 		return err
 	}
-	if err := e.cfg.FS.SyncDir(e.cfg.Dir); err != nil {
-		return &DiskError{"sync", e.cfg.Dir, err}
+	if err := e.syncNames(""); err != nil {
+		return err
 	}
 	e.files = []*logFile{f}
 	e.log = position{file: f, at: format.FirstGroup, sum: f.Sum}

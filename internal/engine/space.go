@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/freshet/freshet/internal/engine/format"
@@ -81,13 +82,13 @@ func (e *Engine) provide() {
 		retry = nil
 		switch err := e.provideOnce(); {
 		case isFull(err):
-			e.setFull(true)
+			e.setFull(err)
 			retry = e.cfg.Clock.NewTimer(e.cfg.SpaceInterval).C()
 		case err != nil:
 			e.fail(err)
 			return
 		default:
-			e.setFull(false)
+			e.setFull(nil)
 		}
 	}
 }
@@ -109,29 +110,42 @@ func (e *Engine) provideOnce() error {
 	}
 }
 
-// setFull notes whether the disk is full. While someone holds a write up for space it is, whatever others find.
-func (e *Engine) setFull(full bool) {
+// setFull notes that the disk is full, or that no file can be opened, and what said so; nil that it is not so. While someone holds a write up
+// for that it is, whatever others find.
+func (e *Engine) setFull(lacking error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.setFullLocked(full)
+	e.setFullLocked(lacking)
 }
 
-func (e *Engine) setFullLocked(full bool) {
-	full = full || e.heldUp > 0
+func (e *Engine) setFullLocked(lacking error) {
+	full := lacking != nil || e.heldUp > 0
 	if e.full == full {
 		return
 	}
-	e.full = full
-	if full {
-		e.openRoomLocked() // who waits there is refused now
+	e.full, e.lacking = full, lacking
+	switch {
+	case !full:
+		e.cfg.Logger.Info("the log has what it needs again: appends are taken", "dir", e.cfg.Dir)
+		return
+	case errors.Is(lacking, vfs.ErrTooManyFiles):
+		e.cfg.Logger.Error("no file descriptor is left: appends are refused until there is one", "dir", e.cfg.Dir, "error", lacking)
+	default:
 		e.cfg.Logger.Error("disk full: appends are refused until there is space", "dir", e.cfg.Dir)
-	} else {
-		e.cfg.Logger.Info("disk has space again", "dir", e.cfg.Dir)
 	}
+	e.openRoomLocked() // who waits there is refused now
 }
 
-// untilSpace repeats action while the disk is full. What it holds up was taken already, so it gives up only when the engine closes, fails
-// or is told to.
+// errFull is what who is refused is told: nothing was taken, and it may be tried again.
+func (e *Engine) errFull(lacking error) error {
+	if errors.Is(lacking, vfs.ErrTooManyFiles) {
+		return fmt.Errorf("%w: %s: %s", stream.ErrFull, e.cfg.Dir, vfs.ErrTooManyFiles)
+	}
+	return fmt.Errorf("%w: %s", stream.ErrFull, e.cfg.Dir)
+}
+
+// untilSpace repeats action while the disk is full or no file can be opened. What it holds up was taken already, so it gives up only when the
+// engine closes, fails or is told to; while it is being opened nobody waits for it, and its caller is told.
 func (e *Engine) untilSpace(action func() error) error {
 	err := action()
 	if isFull(err) {
@@ -142,13 +156,17 @@ func (e *Engine) untilSpace(action func() error) error {
 		return err
 	}
 	e.mu.Lock()
+	if e.open == nil {
+		e.mu.Unlock()
+		return err
+	}
 	e.heldUp++
-	e.setFullLocked(true)
+	e.setFullLocked(err)
 	e.mu.Unlock()
 	defer func() {
 		e.mu.Lock()
 		e.heldUp--
-		e.setFullLocked(false)
+		e.setFullLocked(nil)
 		e.mu.Unlock()
 	}()
 	for isFull(err) {

@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/freshet/freshet/internal/vfs"
 )
@@ -50,18 +49,31 @@ func (e *Engine) recycle(f *logFile) (kept bool, err error) {
 	if err := e.cfg.FS.Rename(e.logPath(f.name), e.logPath(spareName)); err != nil {
 		return false, err
 	}
-	if err := e.cfg.FS.SyncDir(filepath.Join(e.cfg.Dir, logDir)); err != nil {
-		return false, &DiskError{"sync", logDir, err}
-	}
-	e.spareWritten = size
+	e.spareWritten, e.spareUnnamed = size, true
 	e.spareSize.Store(size)
+	if err := e.nameSpare(); err != nil && !isFull(err) {
+		return false, err
+	}
 	return true, nil
+}
+
+// nameSpare makes the name of a dead file that is kept durable, if it is not yet. The caller holds recycling.
+func (e *Engine) nameSpare() error {
+	if !e.spareUnnamed {
+		return nil
+	}
+	err := e.syncNames(logDir)
+	e.spareUnnamed = err != nil
+	return err
 }
 
 // shrinkSpare gives back what a dead file that is kept has beyond what its next life begins with.
 func (e *Engine) shrinkSpare() {
 	e.recycling.Lock()
 	defer e.recycling.Unlock()
+	if e.spareUnnamed {
+		return
+	}
 	least := e.cfg.firstBytes()
 	e.mu.Lock()
 	if e.place.file == nil { // the open group will lie in it
@@ -76,37 +88,56 @@ func (e *Engine) shrinkSpare() {
 		return
 	}
 	e.spareWritten = min(e.spareWritten, least)
-	f, err := e.cfg.FS.Open(e.logPath(spareName))
-	if err == nil {
-		err = errors.Join(f.Truncate(least), f.Close())
-	}
-	if err != nil {
+	if err := e.cutSpare(least); err != nil {
 		e.cfg.Logger.Warn("the spare file keeps its size although the disk is full", "error", err)
 	}
 }
 
-// takeSpare makes the spare the file of another name, and returns it with its size and how much of it was written to. There is none if f is nil.
-func (e *Engine) takeSpare(name string) (f vfs.File, size, written int64, err error) {
+func (e *Engine) cutSpare(size int64) error {
+	f, err := e.cfg.FS.Open(e.logPath(spareName))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(size), f.Close())
+}
+
+// takeSpare makes the spare the file of another name, and returns both handles of it with its size and how much of it was written to. There is none
+// if f is nil. As long as it cannot be opened it stays the spare: a group may have been promised its place there.
+func (e *Engine) takeSpare(name string) (f, direct vfs.File, size, written int64, err error) {
 	e.recycling.Lock()
 	defer e.recycling.Unlock()
 	if e.spareSize.Load() == 0 {
-		return nil, 0, 0, nil
+		return nil, nil, 0, 0, nil
+	}
+	if f, direct, size, err = e.openSpare(name); err != nil {
+		return nil, nil, 0, 0, err
 	}
 	if written = e.spareWritten; written > 0 {
 		e.counters.recycled.Add(1)
 	}
 	e.spareSize.Store(0)
 	e.spareWritten = 0
-	if err := e.cfg.FS.Rename(e.logPath(spareName), e.logPath(name)); err != nil {
-		return nil, 0, 0, err
+	return f, direct, size, written, nil
+}
+
+// openSpare opens the spare and gives it another name. The caller holds recycling.
+func (e *Engine) openSpare(name string) (f, direct vfs.File, size int64, err error) {
+	if err = e.nameSpare(); err != nil {
+		return nil, nil, 0, err
 	}
-	if f, err = e.cfg.FS.Open(e.logPath(name)); err != nil {
-		return nil, 0, 0, err
+	if f, err = e.cfg.FS.Open(e.logPath(spareName)); err != nil {
+		return nil, nil, 0, err
 	}
-	if size, err = f.Size(); err != nil {
-		return nil, 0, 0, errors.Join(err, f.Close())
+	if direct, err = e.cfg.FS.OpenDirect(e.logPath(spareName)); err != nil {
+		return nil, nil, 0, errors.Join(err, f.Close())
 	}
-	return f, size, written, nil
+	if size, err = f.Size(); err == nil {
+		err = e.cfg.FS.Rename(e.logPath(spareName), e.logPath(name))
+	}
+	if err != nil {
+		return nil, nil, 0, errors.Join(err, f.Close(), direct.Close())
+	}
+	return f, direct, size, nil
 }
 
 // dropSpare removes the spare file: nothing is written any more.

@@ -31,7 +31,7 @@ type Stats struct {
 	IndexBytes  int64 // memory of cached indexes
 	Recovery    time.Duration
 	Unclean     bool // Open found that the log had not been closed
-	Full        bool // the disk is full
+	Full        bool // the disk is full, or no file can be opened
 	Shards      []ShardStats
 }
 

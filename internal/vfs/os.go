@@ -27,7 +27,7 @@ func (osFS) Create(name string) (File, error) {
 func (osFS) Open(name string) (File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
-		return nil, err
+		return nil, mark(err)
 	}
 	adviseRandom(f)
 	return osFile{f}, nil
@@ -37,7 +37,7 @@ func (osFS) Open(name string) (File, error) {
 func (osFS) OpenDirect(name string) (File, error) {
 	f, err := openDirect(name)
 	if err != nil {
-		return nil, err
+		return nil, mark(err)
 	}
 	return osFile{f}, nil
 }
@@ -58,7 +58,7 @@ func (osFS) SyncDir(dir string) error { return syncDir(dir) }
 func (osFS) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, mark(err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -124,10 +124,15 @@ func (o osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-// mark adds ErrNoSpace to the system's own error for a full disk or quota.
+// mark adds ErrNoSpace to the system's own error for a full disk or quota, ErrTooManyFiles to that for a full table of open files.
 func mark(err error) error {
-	if err == nil || !isNoSpace(err) {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case isNoSpace(err):
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case isTooManyFiles(err):
+		return fmt.Errorf("%w: %w", ErrTooManyFiles, err)
 	}
-	return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	return err
 }

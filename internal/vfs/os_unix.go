@@ -11,10 +11,15 @@ import (
 
 func isNoSpace(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
+// isTooManyFiles says that the process, or the whole system, has as many files open as it may.
+func isTooManyFiles(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+}
+
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return err
+		return mark(err)
 	}
 	return errors.Join(d.Sync(), d.Close())
 }

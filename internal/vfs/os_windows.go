@@ -11,6 +11,8 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }
 
+func isTooManyFiles(err error) bool { return errors.Is(err, windows.ERROR_TOO_MANY_OPEN_FILES) }
+
 // syncDir does nothing: NTFS journals names itself, and a directory cannot be flushed through a plain handle.
 func syncDir(string) error { return nil }
 

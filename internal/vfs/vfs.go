@@ -15,7 +15,8 @@ import (
 )
 
 // FS is a tree of files. Names are slash- or system-separated paths as package path/filepath makes them. Errors wrap fs.ErrNotExist,
-// fs.ErrExist and, when the disk is full, ErrNoSpace. Safe for concurrent use.
+// fs.ErrExist, when the disk is full ErrNoSpace, and when nothing more can be opened ErrTooManyFiles: then nothing was done. Safe for
+// concurrent use.
 type FS interface {
 	// Create makes a file that must not exist, open for reading and writing.
 	Create(name string) (File, error)
@@ -32,7 +33,7 @@ type FS interface {
 	List(dir string) ([]string, error)
 	// Mkdir makes a directory that must not exist, in one that must. Durable after SyncDir of the one it is in.
 	Mkdir(dir string) error
-	// SyncDir makes the names in dir durable.
+	// SyncDir makes the names in dir durable. It may have to open dir for that.
 	SyncDir(dir string) error
 	// Lock takes the lock file name, which it makes if need be, until the Closer is closed or the process ends. ErrLocked if it is taken.
 	Lock(name string) (io.Closer, error)
@@ -113,6 +114,7 @@ func (e constError) Error() string { return string(e) }
 
 // The errors that an FS adds to those of io/fs.
 const (
-	ErrNoSpace constError = "no space left on device"
-	ErrLocked  constError = "locked by another process"
+	ErrNoSpace      constError = "no space left on device"
+	ErrTooManyFiles constError = "no file descriptor left"
+	ErrLocked       constError = "locked by another process"
 )
