@@ -66,15 +66,16 @@ type Node struct {
 	deps   Deps
 	logger *slog.Logger
 
-	listeners *listeners
-	bootstrap string // host:port that Kafka clients are told
-	engine    *engine.Engine
-	kafka     *kafka.Server
-	streams   *kinesis.Service
-	delivery  *firehose.Service
-	door      *aws.FrontDoor
-	metrics   *metrics
-	observer  *observer
+	listeners   *listeners
+	connections connectionBounds
+	bootstrap   string // host:port that Kafka clients are told
+	engine      *engine.Engine
+	kafka       *kafka.Server
+	streams     *kinesis.Service
+	delivery    *firehose.Service
+	door        *aws.FrontDoor
+	metrics     *metrics
+	observer    *observer
 
 	draining atomic.Bool // no more requests are wanted
 	failure  atomic.Pointer[error]
@@ -114,6 +115,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	if n.listeners, err = listen(ctx, &n.config); err != nil {
+		return err
+	}
+	if err = n.limitConnections(); err != nil {
 		return err
 	}
 	if n.bootstrap, err = bootstrapAddress(n.config.KafkaAdvertised, n.listeners.kafka.Addr()); err != nil {

@@ -33,7 +33,7 @@ func (n *Node) openKafka(ctx context.Context) (*kafka.Server, error) {
 		Listener: n.listeners.kafka, Log: n.clientsLog(), State: n.engine.State(), Clock: n.deps.Clock, Random: n.deps.Random,
 		Logger: n.logger.With("part", "kafka"), NodeID: 1, DataDir: n.config.Data,
 		AcceptAnyRF: *n.config.AcceptAnyRF, AutoCreateTopics: *n.config.AutoCreateTopics, DefaultPartitions: int32(n.config.DefaultPartitions),
-		Limits: wire.Config{DrainTimeout: n.config.DrainTimeout}, Observe: n.observer.kafka, DiskSpace: n.diskSpace,
+		Limits: wire.Config{DrainTimeout: n.config.DrainTimeout, MaxConnections: n.connections.kafka}, Observe: n.observer.kafka, DiskSpace: n.diskSpace,
 	}
 	host, port, err := net.SplitHostPort(n.bootstrap)
 	if err != nil {
@@ -102,7 +102,7 @@ func (n *Node) openFrontDoor() (*aws.FrontDoor, error) {
 	}
 	return aws.New(aws.Config{
 		Services: []aws.Service{n.streams.API(), n.delivery.API(), sts.API()}, Auth: auth, Pages: n.pages(), Clock: n.deps.Clock, Random: n.deps.Random,
-		Log: n.logger.With("part", "aws"), Observe: n.observer.aws, DrainTimeout: n.config.DrainTimeout,
+		Log: n.logger.With("part", "aws"), Observe: n.observer.aws, DrainTimeout: n.config.DrainTimeout, MaxConnections: n.connections.aws,
 	})
 }
 
