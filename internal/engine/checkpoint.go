@@ -175,5 +175,12 @@ func (e *Engine) closingCheckpoint() error {
 	e.mu.Unlock()
 	h, body := e.snapshot(states)
 	h.Closed = true
-	return e.writeCheckpoint(h, body)
+	err := e.writeCheckpoint(h, body)
+	if isFull(err) {
+		if _, err := e.cutAhead(p.file); err != nil {
+			return err
+		}
+		err = e.writeCheckpoint(h, body)
+	}
+	return err
 }

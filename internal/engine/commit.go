@@ -57,7 +57,7 @@ func (e *Engine) commit() {
 		}
 		e.publish(g)
 		if g.ends {
-			if err := e.roll(g.producers); err != nil {
+			if err := e.roll(g); err != nil {
 				e.fail(err)
 				return
 			}
@@ -74,7 +74,7 @@ func (e *Engine) take() *group {
 			e.mu.Unlock()
 			return nil
 		}
-		if g := e.open; !g.empty() {
+		if g := e.open; !g.empty() || e.early {
 			e.swapLocked()
 			e.mu.Unlock()
 			return g
@@ -97,22 +97,25 @@ func (e *Engine) openRoomLocked() {
 func (e *Engine) swapLocked() {
 	g, next := e.open, e.spare
 	end := g.from
+	size := int64(0)
 	if g.payload > 0 {
-		end += g.size()
-		e.moveOnLocked(g)
+		size = int64(g.size())
 	}
+	end += int(size)
+	e.moveOnLocked(g, size)
 	g.block.acquire()
 	next.reset(g.block, end)
 	e.open, e.writing, e.spare = next, g, nil
 	e.openRoomLocked()
 }
 
-// moveOnLocked notes that the place behind g is the next group's. The file ends with g if it is full; while there is no next one, or a full disk
-// keeps others from being finished, it goes on to be used, for what frees space.
-func (e *Engine) moveOnLocked(g *group) {
+// moveOnLocked notes that the place behind g is the next group's. The file ends with g if it is full or is to end early; while there is no next one, or
+// a full disk keeps others from being finished, it goes on to be used, for what frees space.
+func (e *Engine) moveOnLocked(g *group, size int64) {
 	p := &e.place
-	size := int64(g.size())
-	if g.ends = e.spareSize.Load() > 0 && !e.finishingFull() && p.ends(size, len(g.batches), &e.cfg); g.ends {
+	ends := e.early || size > 0 && p.ends(size, len(g.batches), &e.cfg)
+	g.early, e.early = e.early, false
+	if g.ends = ends && e.spareSize.Load() > 0 && !e.finishingFull(); g.ends {
 		g.producers = e.producerStatesLocked()
 		*p = place{at: format.FirstGroup}
 		return

@@ -4,7 +4,7 @@
 // to be read. Nothing is taken that has no place on the disk (place.go, spare.go). What many callers append is written and synced as one
 // group (group.go, commit.go), published to readers once it is durable (shard.go), and stays in memory for readers at the end under one
 // budget (block.go; older batches: read.go, ahead.go). A full file gets an index at its end and a checkpoint of everything else beside it
-// (finish.go, checkpoint.go), so that opening reads at most the last files (recover.go). Files whose bytes are mostly dead are written anew
+// (finish.go, checkpoint.go, and on a full disk early.go), so that opening reads at most the last files (recover.go). Files whose bytes are mostly dead are written anew
 // (rewrite.go). The bytes are drawn in package format.
 //
 // The types to know: Engine, Config, and Check, which verifies a directory offline.
@@ -61,6 +61,7 @@ type Engine struct {
 	full    bool  // appends are refused: the disk is full, or no file can be opened
 	lacking error // while full: what said so
 	heldUp  int   // writes that wait for space
+	early   bool  // the file ends with the next group, though it is not full
 	closing bool
 	failed  error
 

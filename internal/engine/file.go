@@ -228,12 +228,25 @@ func (f *logFile) reserve(to int64, c *Config) error {
 	}
 	size := (to + c.AllocateBytes - 1) / c.AllocateBytes * c.AllocateBytes
 	size = max(to, min(size, c.mostBytes()))
-	err := f.file.Allocate(size)
+	err := f.allocateLocked(size)
 	if isFull(err) && size > to {
-		size = to
-		err = f.file.Allocate(size)
+		err = f.allocateLocked(to)
 	}
-	if err != nil {
+	return err
+}
+
+// reserveExactly makes the file at least to bytes long, and not longer.
+func (f *logFile) reserveExactly(to int64) error {
+	f.grow.Lock()
+	defer f.grow.Unlock()
+	if to <= f.allocated.Load() || f.sealed {
+		return nil
+	}
+	return f.allocateLocked(to)
+}
+
+func (f *logFile) allocateLocked(size int64) error {
+	if err := f.file.Allocate(size); err != nil {
 		return fmt.Errorf("%d bytes: %w", size, diskError("extend", f.name, err))
 	}
 	f.allocated.Store(size)

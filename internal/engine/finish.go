@@ -15,10 +15,11 @@ type finished struct {
 	trailer    format.Trailer // without footer
 	checkpoint format.CheckpointHeader
 	body       []byte
+	early      bool // it is not full: what is dead in it and before it is to go at once
 }
 
-// roll goes on in a new file; states are the producers behind the last group. It is not called while full files may not wait to be finished.
-func (e *Engine) roll(states []producerState) error {
+// roll goes on in a new file behind g. It is not called while full files may not wait to be finished.
+func (e *Engine) roll(g *group) error {
 	p := &e.log
 	if p.synced < p.group {
 		if err := p.file.file.Sync(); err != nil {
@@ -35,7 +36,7 @@ func (e *Engine) roll(states []producerState) error {
 	if err != nil {
 		return fmt.Errorf("begin log file %d: %w", h.First, err)
 	}
-	done := finished{file: p.file, trailer: format.Trailer{File: p.file.ID, End: p.at, Group: p.group, GroupSum: p.sum}}
+	done := finished{file: p.file, early: g.early, trailer: format.Trailer{File: p.file.ID, End: p.at, Group: p.group, GroupSum: p.sum}}
 	e.view.Lock()
 	e.files = append(e.files, next)
 	e.view.Unlock()
@@ -45,7 +46,7 @@ func (e *Engine) roll(states []producerState) error {
 	e.place.file = next
 	e.openRoomLocked()
 	e.mu.Unlock()
-	done.checkpoint, done.body = e.snapshot(states)
+	done.checkpoint, done.body = e.snapshot(g.producers)
 	e.finishing <- done
 	return nil
 }
@@ -59,8 +60,10 @@ func (e *Engine) nextFile(h format.FileHeader) (*logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.reserve(e.cfg.firstBytes(), &e.cfg); err != nil {
-		return nil, errors.Join(err, f.release())
+	if f.allocated.Load() <= format.FirstGroup { // it was no spare, which has its place
+		if err := f.reserve(e.cfg.firstBytes(), &e.cfg); err != nil {
+			return nil, errors.Join(err, f.release())
+		}
 	}
 	if err := e.adopt(f, nextName); err != nil {
 		return nil, errors.Join(err, f.release())
@@ -97,8 +100,11 @@ func (e *Engine) finish(done *finished) error {
 	if err := e.untilSpace(func() error { return e.writeFooter(done.file, done.trailer) }); err != nil {
 		return fmt.Errorf("finish %s: %w", done.file.name, err)
 	}
-	if err := e.untilSpace(func() error { return e.writeCheckpoint(done.checkpoint, done.body) }); err != nil {
-		return err
+	// A dead file goes when both checkpoints that are kept lie behind it: behind one that ended early there are two at once.
+	for n := 0; n == 0 || done.early && n < keptCheckpoints; n++ {
+		if err := e.untilSpace(func() error { return e.writeCheckpoint(done.checkpoint, done.body) }); err != nil {
+			return err
+		}
 	}
 	e.tend()
 	return nil

@@ -24,6 +24,7 @@ type group struct {
 
 	// ends says that the group is its file's last one; producers is then what the shards' tables were behind it.
 	ends      bool
+	early     bool // the file is not full
 	producers []producerState
 }
 

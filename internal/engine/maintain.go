@@ -34,7 +34,7 @@ func (e *Engine) maintain() {
 		case <-e.chores:
 		}
 		if err == nil {
-			err = e.reclaim()
+			err = e.reclaimEarly()
 		}
 		if err = e.judge(err); err != nil {
 			e.fail(err)
@@ -154,10 +154,7 @@ func (e *Engine) wasteful() []*logFile {
 	}
 	e.view.RLock()
 	defer e.view.RUnlock()
-	run := e.neighboursLocked(func(f *logFile) bool {
-		bytes := f.end.Load()
-		return float64(bytes-e.anewLocked(f)) >= e.cfg.RewriteDead*float64(bytes)
-	})
+	run := e.neighboursLocked(e.wastefulLocked)
 	if len(run) > 0 {
 		return run
 	}
@@ -166,6 +163,12 @@ func (e *Engine) wasteful() []*logFile {
 		return nil
 	}
 	return run
+}
+
+// wastefulLocked says whether a file has too many dead bytes.
+func (e *Engine) wastefulLocked(f *logFile) bool {
+	bytes := f.end.Load()
+	return float64(bytes-e.anewLocked(f)) >= e.cfg.RewriteDead*float64(bytes)
 }
 
 // anewLocked returns how many bytes a file would have, written anew, at most: if one that was could seem to have more than that, it would be written

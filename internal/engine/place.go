@@ -114,7 +114,7 @@ func (e *Engine) reserveOnce(l lack) error {
 		}
 	}
 	if l.next {
-		return e.makeSpare()
+		return e.makeSpare(e.cfg.firstBytes())
 	}
 	return nil
 }

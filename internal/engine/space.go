@@ -83,6 +83,10 @@ func (e *Engine) provide() {
 		switch err := e.provideOnce(); {
 		case isFull(err):
 			e.setFull(err)
+			if err := e.endEarly(); err != nil && !isFull(err) {
+				e.fail(err)
+				return
+			}
 			retry = e.cfg.Clock.NewTimer(e.cfg.SpaceInterval).C()
 		case err != nil:
 			e.fail(err)

@@ -10,8 +10,8 @@ import (
 // The spare is the file that the log goes on in once the current one is full. It is there before that: the disk may be full by then. It is a dead
 // file that was kept to be written over, or an empty one with space reserved.
 
-// makeSpare makes a spare file if there is none.
-func (e *Engine) makeSpare() error {
+// makeSpare makes a spare file of so many bytes if there is none.
+func (e *Engine) makeSpare(size int64) error {
 	e.recycling.Lock()
 	defer e.recycling.Unlock()
 	if e.spareSize.Load() > 0 {
@@ -25,7 +25,6 @@ func (e *Engine) makeSpare() error {
 	if err != nil {
 		return err
 	}
-	size := e.cfg.firstBytes()
 	err = diskError("extend", spareName, f.Allocate(size))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, e.cfg.FS.Remove(name)) // what there is of it would keep a full disk full
