@@ -25,7 +25,7 @@ type Report struct {
 	Shards      int
 	Documents   int
 	Cursors     int
-	TornFile    string // where a crash has cut the log off, if it has: opening truncates it there
+	TornFile    string // where a crash has cut the log off, if it has and the file is not damaged: opening truncates it there
 	TornByte    int64
 	Stray       []string               // files among the log's that are none of it: nothing reads or removes them
 	Damage      []*stream.CorruptError // empty: all is as it was written
@@ -188,10 +188,16 @@ func (c *checker) file(e *Engine, i int, from *format.CheckpointHeader) error {
 	case footerErr == nil:
 		return c.index(f, directory)
 	}
-	if last && c.leavings(s) {
-		c.report.TornFile, c.report.TornByte = filepath.Join(logDir, f.name), s.at
+	name := filepath.Join(logDir, f.name)
+	if last && !c.damagedIn(name) && c.leavings(s) {
+		c.report.TornFile, c.report.TornByte = name, s.at
 	}
 	return nil
+}
+
+// damagedIn says whether damage was found in a file: then nothing in it is taken for what a crash has left, and opening cuts nothing off.
+func (c *checker) damagedIn(file string) bool {
+	return slices.ContainsFunc(c.report.Damage, func(d *stream.CorruptError) bool { return d.File == file })
 }
 
 // footer reports a damaged footer, and what is wrong with the groups that could make up for it.

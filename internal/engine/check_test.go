@@ -112,3 +112,20 @@ func TestEpochsOfACheckpointAscend(t *testing.T) {
 		}
 	}
 }
+
+// TestDamageIsNotTorn: a file is damaged or torn, not both: opening cuts nothing off where something is missing.
+func TestDamageIsNotTorn(t *testing.T) {
+	disk, c, shards := filled(t, true)
+	names, err := disk.List(filepath.Join(c.Dir, logDir))
+	must(t, err)
+	path := filepath.Join(c.Dir, logDir, names[len(names)-1])
+	groups, end := liveGroups(t, disk, path, shards)
+	middle := groups[len(groups)/2]
+	for what, change := range map[string]func(vfs.File) error{"a flipped bit": flipAt(middle+100, 3), "a truncated file": cutAt((middle + end) / 2)} {
+		r, err := Check(copyOf(t, disk, path, change), c.Dir)
+		must(t, err)
+		if len(r.Damage) == 0 || r.TornFile != "" {
+			t.Errorf("%s: damage %v, torn %q at byte %d", what, r.Damage, r.TornFile, r.TornByte)
+		}
+	}
+}
