@@ -255,13 +255,18 @@ func (c *checker) index(f *logFile, directory []format.Span) error {
 	for i := range directory {
 		d := &directory[i]
 		extents, err := (&span{Span: *d, file: f}).readExtents()
+		sp := of[d.Shard]
 		if err != nil {
+			var corrupt *stream.CorruptError
+			if sp != nil && errors.As(err, &corrupt) && format.Sum(format.AppendExtents(nil, sp.extents)) == d.Sum {
+				c.mended++
+				err = f.corrupt(corrupt.Byte, "%s: the next read makes it again from the file's groups", corrupt.Reason)
+			}
 			if err := c.damaged(err); err != nil {
 				return err
 			}
 			continue
 		}
-		sp := of[d.Shard]
 		if sp == nil {
 			continue // deleted or trimmed since
 		}

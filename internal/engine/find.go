@@ -51,7 +51,7 @@ func (e *Engine) extentsOf(sp *span) ([]format.Extent, error) {
 	if in := e.summary(sp).extents; in != nil {
 		return in, nil
 	}
-	return e.index.load(sp)
+	return e.loadExtents(sp)
 }
 
 // OffsetAt implements stream.Log. Times inside a batch are the producer's; where its records cannot be read, the batch's first offset and

@@ -150,7 +150,7 @@ func (e *Engine) findRun(s *shard, from, end stream.Offset) (run, error) {
 	e.view.RUnlock()
 	if r.extents == nil {
 		var err error
-		if r.extents, err = e.index.load(sp); err != nil {
+		if r.extents, err = e.loadExtents(sp); err != nil {
 			return run{}, errors.Join(err, r.file.release())
 		}
 	}

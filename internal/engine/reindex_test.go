@@ -199,13 +199,15 @@ func testMadeAgain(t *testing.T, broken *vfs.Mem, c Config, shards []stream.Shar
 	}
 }
 
-// TestDamagedExtents: opening does not read them. Check names the file, and so does reading if they are a live shard's.
+// TestDamagedExtents: opening does not read them. Check names the file; reading, if they are a live shard's, makes them again as they were, and names
+// the file if its groups are damaged too.
 func TestDamagedExtents(t *testing.T) {
 	disk, c, shards := rewritten(t)
 	want, err := contentOf(t, c, shards)
 	must(t, err)
 	random := chance(t)
 	for _, f := range indexedFiles(t, disk, c) {
+		whole := wholeFile(t, disk, f.path)
 		for _, sp := range f.spans {
 			for at := sp.Position + random.Int64N(10); at < sp.Position+int64(sp.Count)*format.ExtentSize; at += 1 + random.Int64N(30) {
 				c.FS = copyOf(t, disk, f.path, flipAt(at, random.IntN(8)))
@@ -214,9 +216,18 @@ func TestDamagedExtents(t *testing.T) {
 				if len(report.Damage) != 1 || !isDamageTo(report.Damage[0], f.path) {
 					t.Errorf("%s, flip at byte %d: check says %v", f.path, at, report.Damage)
 				}
-				got, err := contentOf(t, c, shards)
-				if live := slices.Contains(shards, sp.Shard); live && !isDamageTo(err, f.path) || !live && (err != nil || got != want) {
+				live := slices.Contains(shards, sp.Shard)
+				var said strings.Builder
+				c.Logger = slog.New(slog.NewTextHandler(&said, nil))
+				if got, err := contentOf(t, c, shards); err != nil || got != want {
 					t.Errorf("%s, flip at byte %d, live %v: reading says %v", f.path, at, live, err)
+				}
+				if live && (!bytes.Equal(wholeFile(t, c.FS.(*vfs.Mem), f.path), whole) || !strings.Contains(said.String(), "is made again from the file's groups")) {
+					t.Errorf("%s, flip at byte %d: the index is not as it was, or nobody says so: %s", f.path, at, said.String())
+				}
+				c.FS = copyOf(t, disk, f.path, both(flipAt(at, 0), flipAt(format.FirstGroup+format.GroupHeaderSize+8, 0)))
+				if _, err := contentOf(t, c, shards); live && !isDamageTo(err, f.path) {
+					t.Errorf("%s, flip at byte %d, and in the first group: reading says %v", f.path, at, err)
 				}
 			}
 		}

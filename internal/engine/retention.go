@@ -49,7 +49,7 @@ func (e *Engine) prefix(id stream.Shard, fits func(x *format.Extent, next stream
 		sum := e.summary(sp)
 		extents := sum.extents
 		if extents == nil { // the file is finished, so that next is still where they end
-			if extents, err = e.index.load(sp); err != nil {
+			if extents, err = e.loadExtents(sp); err != nil {
 				return end, bytes, err
 			}
 		}

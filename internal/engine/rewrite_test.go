@@ -180,7 +180,10 @@ func maintainDamaged(t *testing.T, at int64) {
 	flip(spans[0].file, int64(extents[0].Position)+at)
 	damaged := spans[0].file.name
 	index := e.tables.shards[old.Shard(3)].spans[0]
+	extents, err = e.extentsOf(index)
+	must(t, err)
 	flip(index.file, index.Position)
+	flip(index.file, int64(extents[0].Position)+at) // the index cannot be made again from the groups
 	must(t, e.Close())
 
 	c.RewriteDead = 0.5

@@ -47,6 +47,7 @@ type span struct {
 	shard   *shard
 	file    *logFile
 	extents []format.Extent // nil if they are on disk only
+	lost    bool            // guarded by Engine.mending: they are damaged, and its groups do not give them
 }
 
 func (s *shard) bounds(epoch int32) stream.Bounds {
