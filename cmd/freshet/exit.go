@@ -17,7 +17,7 @@ const (
 	exitDamaged  = 3 // stored bytes are not what was written
 	exitLocked   = 4 // another process has the data directory, or the agent's checkpoint
 	exitStorage  = 5 // the disk failed: what was acknowledged is safe, the node must be started again
-	exitNotFound = 6 // the named object or stream does not exist
+	exitNotFound = 6 // the named object, stream or shard does not exist
 )
 
 // usageError is a command line that cannot be parsed.

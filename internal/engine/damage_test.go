@@ -260,6 +260,11 @@ func TestDump(t *testing.T) {
 	if err := Dump(disk, c.Dir, DumpOptions{Stream: "s2"}, &out); !errors.Is(err, stream.ErrNotFound) {
 		t.Errorf("dump of a stream that there is not: %v", err)
 	}
+	for _, name := range []stream.Name{"s1", ""} {
+		if err := Dump(disk, c.Dir, DumpOptions{Stream: name, OneShard: true, Shard: 9}, io.Discard); !errors.Is(err, stream.ErrNotFound) {
+			t.Errorf("dump of a shard of %q that there is not: %v", name, err)
+		}
+	}
 }
 
 // TestDumpAsJSON: each line of a dump is an object that says what it is of, and the same lines are there as for humans.

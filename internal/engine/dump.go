@@ -26,7 +26,7 @@ type DumpOptions struct {
 }
 
 // Dump prints the groups and batches of a log that no process has open, one line each, in the order of the files. It ends with an error where
-// they are not as they were written, and with stream.ErrNotFound (wrapped) if nothing in the log is of the one stream that is asked for.
+// they are not as they were written, and with stream.ErrNotFound (wrapped) if the log knows nothing of the one stream or shard that is asked for.
 func Dump(v vfs.FS, dir string, o DumpOptions, w io.Writer) error {
 	lock, err := v.Lock(filepath.Join(dir, lockName))
 	if err != nil {
@@ -49,7 +49,9 @@ type dumper struct {
 	left    int
 	file    string // that is being printed
 	names   map[stream.ID]stream.Name
-	known   bool // the one stream that is asked for has been there
+	known   bool  // the one stream that is asked for has been there
+	shards  int32 // the most that a stream which is asked for has had
+	printed bool  // a batch was: of a stream, maybe, that was deleted long ago
 }
 
 var errEnough = errors.New("enough")
@@ -71,8 +73,8 @@ func (d *dumper) run(v vfs.FS, dir string) error {
 		return err
 	}
 	d.names = map[stream.ID]stream.Name{}
-	for id, s := range e.tables.streams {
-		d.name(id, s.Name)
+	for _, s := range e.tables.streams {
+		d.meet(s)
 	}
 	for _, f := range e.files {
 		if err := d.walk(e, f); err != nil {
@@ -82,12 +84,18 @@ func (d *dumper) run(v vfs.FS, dir string) error {
 	if d.options.Stream != "" && !d.known {
 		return fmt.Errorf("stream %s: %w", d.options.Stream, stream.ErrNotFound)
 	}
+	if d.options.OneShard && d.options.Shard >= d.shards && !d.printed {
+		return fmt.Errorf("shard %d: %w", d.options.Shard, stream.ErrNotFound)
+	}
 	return nil
 }
 
-func (d *dumper) name(id stream.ID, name stream.Name) {
-	d.names[id] = name
-	d.known = d.known || name == d.options.Stream
+// meet notes a stream that is or was there.
+func (d *dumper) meet(s *stream.Stream) {
+	d.names[s.ID] = s.Name
+	if d.options.Stream == "" || s.Name == d.options.Stream {
+		d.known, d.shards = true, max(d.shards, s.Shards)
+	}
 }
 
 // walk prints one file.
@@ -133,7 +141,7 @@ func (d *dumper) group(g *format.Group, at int64) error {
 			return err
 		}
 		if s, ok := c.(*streamChange); ok {
-			d.name(s.stream.ID, s.stream.Name)
+			d.meet(s.stream)
 		}
 		if d.options.Stream != "" {
 			return nil
@@ -152,6 +160,7 @@ func (d *dumper) batch(e *format.Entry, b []byte, at int64) error {
 	if o.Stream != "" && o.Stream != name || o.OneShard && o.Shard != e.Shard.Index || stream.Offset(h.LastOffset()) < o.From {
 		return nil
 	}
+	d.printed = true
 	if err := d.print(newBatchLine(d.file, at, name, e, &h)); err != nil {
 		return err
 	}
