@@ -3,9 +3,12 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/freshet/freshet/internal/app"
 	"github.com/freshet/freshet/internal/engine"
@@ -34,7 +37,11 @@ const logDir = "log"
 
 // existing returns an error if there is nothing to read, so that a mistyped name is not taken for an empty log.
 func (d *dataDir) existing() error {
-	if info, err := os.Stat(filepath.Join(d.dir(), logDir)); err != nil || !info.IsDir() {
+	info, err := os.Stat(filepath.Join(d.dir(), logDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		return err // it may be one
+	}
+	if err != nil || !info.IsDir() {
 		return &usageError{fmt.Errorf("%s is no data directory: it has no %s in it", d.dir(), logDir)}
 	}
 	return nil
@@ -80,7 +87,7 @@ func (c *checkCmd) Run(t *terminal) error {
 	if err := c.existing(); err != nil {
 		return err
 	}
-	report, err := engine.Check(vfs.OS(), c.dir())
+	report, err := engine.Check(vfs.ReadOnly(), c.dir())
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func (c *dumpCmd) Run(t *terminal) error {
 		return err
 	}
 	out := bufio.NewWriter(t.stdout)
-	err := engine.Dump(vfs.OS(), c.dir(), engine.DumpOptions{
+	err := engine.Dump(vfs.ReadOnly(), c.dir(), engine.DumpOptions{
 		Stream: stream.Name(c.Stream), OneShard: c.Shard >= 0, Shard: c.Shard, From: stream.Offset(c.From), Limit: c.Limit, Records: c.Records, JSON: c.JSON,
 	}, out)
 	if flushed := out.Flush(); err == nil {

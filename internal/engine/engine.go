@@ -4,8 +4,8 @@
 // to be read. Nothing is taken that has no place on the disk (place.go, spare.go). What many callers append is written and synced as one
 // group (group.go, commit.go), published to readers once it is durable (shard.go), and stays in memory for readers at the end under one
 // budget (block.go; older batches: read.go, ahead.go). A full file gets an index at its end and a checkpoint of everything else beside it
-// (finish.go, checkpoint.go, and on a full disk early.go), so that opening reads at most the last files (recover.go); a damaged list in an index is made again (mend.go). Files whose bytes are mostly dead are written anew
-// (rewrite.go). The bytes are drawn in package format.
+// (finish.go, checkpoint.go, and on a full disk early.go), so that opening reads at most the last files (recover.go). Files whose bytes are
+// mostly dead are written anew (rewrite.go); damage to an index is made up for (recover.go, mend.go). The bytes are drawn in package format.
 //
 // The types to know: Engine, Config, and Check, which verifies a directory offline.
 //

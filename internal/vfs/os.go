@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sort"
+	"syscall"
 )
 
 // OS returns the operating system's file system.
@@ -76,11 +78,55 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := lockFile(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", name, err), f.Close())
-	}
-	return f, nil // closing the file gives the lock up
+	return locked(f)
 }
+
+// locked takes the lock of an open file, which closing it gives up, or closes it.
+func locked(f *os.File) (io.Closer, error) {
+	if err := lockFile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
+	}
+	return f, nil
+}
+
+// ReadOnly returns the operating system's file system for who only reads: it also works where nothing may be written. Files are open for reading.
+// Its Lock keeps who writes out wherever there is a lock file; on a file system that nobody can write to none need be there.
+func ReadOnly() FS { return readFS{} }
+
+type readFS struct{ osFS }
+
+// Open implements FS; writing to the file fails.
+func (readFS) Open(name string) (File, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, mark(err)
+	}
+	adviseRandom(f)
+	return osFile{f}, nil
+}
+
+// Lock implements FS.
+func (r readFS) Lock(name string) (io.Closer, error) {
+	lock, err := r.osFS.Lock(name)
+	system := errors.Is(err, syscall.EROFS)
+	if !system && !errors.Is(err, fs.ErrPermission) {
+		return lock, err
+	}
+	f, opening := os.Open(name)
+	switch {
+	case system && errors.Is(opening, fs.ErrNotExist):
+		return noLock{}, nil
+	case opening != nil:
+		return nil, err
+	}
+	return locked(f)
+}
+
+// noLock is the lock of what nobody can write to.
+type noLock struct{}
+
+// Close implements io.Closer.
+func (noLock) Close() error { return nil }
 
 // osFile is a File of the operating system.
 type osFile struct{ f *os.File }

@@ -1,5 +1,5 @@
-// Package vfs is the small file system that the engine writes through, so that a test can be the disk: OS is the real one, Mem keeps
-// files in memory and can lose power (CrashClone), Fault makes chosen operations of another one fail.
+// Package vfs is the small file system that the engine writes through, so that a test can be the disk: OS is the real one, ReadOnly the same
+// for who only reads, Mem keeps files in memory and can lose power (CrashClone), Fault makes chosen operations of another one fail.
 //
 // It promises what a disk promises and no more: bytes are durable after File.Sync, names after FS.SyncDir. It refuses paths that
 // leave the tree, symbolic links, permissions and everything else that a log has no use for.
