@@ -61,6 +61,11 @@ func (m *metrics) gauge(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "freshet", Name: name, Help: help}, read))
 }
 
+// counted registers a count that is read when the metrics are.
+func (m *metrics) counted(name, help string, read func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "freshet", Name: name, Help: help}, read))
+}
+
 func (m *metrics) observeKafka(o *kafka.Observation) {
 	m.kafkaRequests.WithLabelValues(o.API, kafkaStatus(o)).Inc()
 	m.kafkaSeconds.WithLabelValues(o.API).Observe(o.Latency.Seconds())

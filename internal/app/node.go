@@ -64,7 +64,8 @@ func storageError(err error) error {
 type Node struct {
 	config Config
 	deps   Deps
-	logger *slog.Logger
+	log    *LogLimiter
+	logger *slog.Logger // its
 
 	listeners   *listeners
 	connections connectionBounds
@@ -89,7 +90,8 @@ func Start(ctx context.Context, c Config, deps Deps) (*Node, error) {
 	}
 	n := &Node{config: c.withDefaults(), deps: deps}
 	n.deps.setDefaults()
-	n.logger = n.deps.Logger
+	n.log = LimitLog(n.deps.Logger, n.deps.Clock)
+	n.logger = n.log.Logger()
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.letGo())
 	}
@@ -165,6 +167,7 @@ func (n *Node) logStart(took time.Duration) {
 
 // letGo closes what open has opened. Used only if Start fails; Run closes otherwise.
 func (n *Node) letGo() error {
+	defer n.log.Close()
 	var errs []error
 	if n.listeners != nil {
 		errs = append(errs, n.listeners.close())
@@ -178,6 +181,7 @@ func (n *Node) letGo() error {
 // Run serves until ctx ends, then takes no more, lets requests in progress finish within Config.DrainTimeout, and closes the log. When it
 // returns nothing of the node runs. The error is a *StorageError if the log failed, nil after a stop that was asked for. It may be called once.
 func (n *Node) Run(ctx context.Context) error {
+	defer n.log.Close()
 	work, fail := context.WithCancelCause(context.WithoutCancel(ctx)) // ends hard, when the log fails
 	defer fail(nil)
 	serving, stop := context.WithCancel(work) // ends softly

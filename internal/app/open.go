@@ -110,6 +110,7 @@ func (n *Node) openFrontDoor() (*aws.FrontDoor, error) {
 func (n *Node) watchFigures() {
 	m := n.metrics
 	m.registry.MustRegister(n.delivery, logFigures{n.engine})
+	m.counted("logger_lines_dropped_total", "Log lines dropped, as there were too many of a message.", func() float64 { return float64(n.log.Dropped()) })
 	m.gauge("kafka_connections", "Kafka clients connected.", func() float64 { open, _ := n.kafka.Connections(); return float64(open) })
 	m.gauge("kafka_request_memory_bytes", "Memory of Kafka requests in progress.", func() float64 { _, b := n.kafka.Connections(); return float64(b) })
 }

@@ -1,10 +1,12 @@
 package aws
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -92,6 +94,16 @@ func (f *FrontDoor) server(certificates *tls.Config) *http.Server {
 		IdleTimeout:       f.config.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnContext:       withConnection,
-		ErrorLog:          slog.NewLogLogger(f.config.Log.Handler(), slog.LevelInfo), // failed TLS handshakes, mostly
+		ErrorLog:          log.New(serverLog{f.config.Log}, "", 0),
 	}
+}
+
+// serverLog logs what net/http's server has to say, failed TLS handshakes mostly, as lines of one message: whoever limits lines of a message
+// would not know them as one by the text, which has the client's port in it.
+type serverLog struct{ to *slog.Logger }
+
+// Write implements io.Writer for package log, which calls it for each line.
+func (s serverLog) Write(line []byte) (int, error) {
+	s.to.Info("aws connection", "error", string(bytes.TrimSpace(line)))
+	return len(line), nil
 }
