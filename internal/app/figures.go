@@ -27,6 +27,7 @@ var logFigureList = []logFigure{
 	figure("syncs_total", "Syncs of log files.", counts, func(s *engine.Stats) float64 { return float64(s.Syncs) }),
 	figure("written_bytes_total", "Bytes of group commits.", counts, func(s *engine.Stats) float64 { return float64(s.Written) }),
 	figure("cold_reads_total", "Reads of batches from files instead of memory.", counts, func(s *engine.Stats) float64 { return float64(s.ColdReads) }),
+	figure("corrupt_reads_total", "Reads that failed because stored bytes are not what was written.", counts, func(s *engine.Stats) float64 { return float64(s.CorruptReads) }),
 	figure("checkpoints_total", "Checkpoints written.", counts, func(s *engine.Stats) float64 { return float64(s.Checkpoints) }),
 	figure("rewritten_files_total", "Files written anew to leave out dead bytes.", counts, func(s *engine.Stats) float64 { return float64(s.Rewrites) }),
 	figure("rewritten_bytes_total", "Bytes written anew.", counts, func(s *engine.Stats) float64 { return float64(s.Rewritten) }),

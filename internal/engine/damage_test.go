@@ -185,6 +185,9 @@ func testDamage(t *testing.T, disk *vfs.Mem, c Config, shards []stream.Shard, wa
 	case err != nil && (!named(err) || len(report.Damage) == 0):
 		t.Errorf("%s at byte %d of %s: reading says %v, check %v", d.name, at, name, err, report.Damage)
 	case err != nil:
+		if e.Stats(false).CorruptReads == 0 {
+			t.Errorf("%s at byte %d of %s: reading says %v, and the read was not counted", d.name, at, name, err)
+		}
 		return "found by reading"
 	case got != want:
 		t.Errorf("%s at byte %d of %s changed what is read; check says %v", d.name, at, name, report.Damage)

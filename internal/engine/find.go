@@ -51,7 +51,8 @@ func (e *Engine) extentsOf(sp *span) ([]format.Extent, error) {
 	if in := e.summary(sp).extents; in != nil {
 		return in, nil
 	}
-	return e.loadExtents(sp)
+	extents, err := e.loadExtents(sp)
+	return extents, e.countDamage(err)
 }
 
 // OffsetAt implements stream.Log. Times inside a batch are the producer's; where its records cannot be read, the batch's first offset and

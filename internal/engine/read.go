@@ -44,7 +44,7 @@ func (e *Engine) Read(ctx context.Context, id stream.Shard, from stream.Offset, 
 	}
 	if err != nil || len(c.batches) == 0 {
 		c.release()
-		return stream.NewChunk(bounds, nil, nil), err
+		return stream.NewChunk(bounds, nil, nil), e.countDamage(err)
 	}
 	goOn := c.cold && next < bounds.End && maxBytes >= minAhead
 	return stream.NewChunk(bounds, c.batches, func() {

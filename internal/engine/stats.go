@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -9,30 +10,31 @@ import (
 
 // counters count since Open.
 type counters struct {
-	groups, syncs, written, coldReads, checkpoints, rewrites, rewritten, removed, recycled atomic.Int64
+	groups, syncs, written, coldReads, checkpoints, rewrites, rewritten, removed, recycled, corruptReads atomic.Int64
 }
 
 // Stats describes an engine at a moment. Counts are since Open.
 type Stats struct {
-	Groups      int64 // group commits
-	Syncs       int64
-	Written     int64 // bytes of groups
-	ColdReads   int64 // reads of batches from files
-	Checkpoints int64
-	Rewrites    int64 // files written anew
-	Rewritten   int64 // bytes written by rewrites
-	Removed     int64 // dead files given up
-	Recycled    int64 // of them written over
-	Files       int
-	FileBytes   int64 // on disk, reserved space and the spare file included
-	LiveBytes   int64 // of batches that are readable
-	TailBytes   int64 // memory of the log's tail
-	PinnedBytes int64 // memory that the tail has let go and readers have not
-	IndexBytes  int64 // memory of cached indexes
-	Recovery    time.Duration
-	Unclean     bool // Open found that the log had not been closed
-	Full        bool // the disk is full, or no file can be opened
-	Shards      []ShardStats
+	Groups       int64 // group commits
+	Syncs        int64
+	Written      int64 // bytes of groups
+	ColdReads    int64 // reads of batches from files
+	CorruptReads int64 // reads and searches that met damage and failed
+	Checkpoints  int64
+	Rewrites     int64 // files written anew
+	Rewritten    int64 // bytes written by rewrites
+	Removed      int64 // dead files given up
+	Recycled     int64 // of them written over
+	Files        int
+	FileBytes    int64 // on disk, reserved space and the spare file included
+	LiveBytes    int64 // of batches that are readable
+	TailBytes    int64 // memory of the log's tail
+	PinnedBytes  int64 // memory that the tail has let go and readers have not
+	IndexBytes   int64 // memory of cached indexes
+	Recovery     time.Duration
+	Unclean      bool // Open found that the log had not been closed
+	Full         bool // the disk is full, or no file can be opened
+	Shards       []ShardStats
 }
 
 // ShardStats describes one shard.
@@ -42,11 +44,20 @@ type ShardStats struct {
 	Bounds stream.Bounds
 }
 
+// countDamage counts err if it is of damage, and returns it.
+func (e *Engine) countDamage(err error) error {
+	var corrupt *stream.CorruptError
+	if errors.As(err, &corrupt) {
+		e.counters.corruptReads.Add(1)
+	}
+	return err
+}
+
 // Stats returns the engine's figures; Shards only if asked for.
 func (e *Engine) Stats(shards bool) Stats {
 	c := &e.counters
 	s := Stats{
-		Groups: c.groups.Load(), Syncs: c.syncs.Load(), Written: c.written.Load(), ColdReads: c.coldReads.Load(),
+		Groups: c.groups.Load(), Syncs: c.syncs.Load(), Written: c.written.Load(), ColdReads: c.coldReads.Load(), CorruptReads: c.corruptReads.Load(),
 		Checkpoints: c.checkpoints.Load(), Rewrites: c.rewrites.Load(), Rewritten: c.rewritten.Load(), Removed: c.removed.Load(), Recycled: c.recycled.Load(),
 		TailBytes: e.tail.size(), PinnedBytes: e.pool.pinned.Load(), IndexBytes: e.index.size(), Recovery: e.recovery, Unclean: e.unclean,
 	}

@@ -68,9 +68,8 @@ func code(err error) int16 {
 	if errors.As(err, &b) && faults[b.Fault] != nil {
 		return faults[b.Fault].Code
 	}
-	var corrupt *stream.CorruptError
-	if errors.As(err, &corrupt) {
-		return kerr.KafkaStorageError.Code
+	if isDamage(err) {
+		return kerr.CorruptMessage.Code
 	}
 	for _, k := range kinds {
 		if errors.Is(err, k.is) {
@@ -78,6 +77,25 @@ func code(err error) int16 {
 		}
 	}
 	return kerr.UnknownServerError.Code
+}
+
+// isDamage says whether stored bytes are not what was written. Clients are told what Kafka's brokers tell them: CORRUPT_MESSAGE, which Java's
+// consumer and librdkafka raise to their user. KAFKA_STORAGE_ERROR says that another replica may do better: they look for it for ever, and say nothing.
+func isDamage(err error) bool {
+	var corrupt *stream.CorruptError
+	return errors.As(err, &corrupt)
+}
+
+// logFailure logs an error of reading a partition that is the node's and not the client's: what is answered is only a code.
+func (s *Server) logFailure(ctx context.Context, err error, c *Client, api string, at stream.Shard, offset stream.Offset) {
+	if !isDamage(err) && code(err) != kerr.UnknownServerError.Code {
+		return
+	}
+	var topic stream.Name
+	if st, err := s.log.StreamByID(ctx, at.Stream); err == nil { // else it was deleted meanwhile
+		topic = st.Name
+	}
+	s.logger.Error("kafka read failed", "api", api, "topic", topic, "partition", at.Index, "offset", offset, "peer", c.Addr, "client", c.ID, "error", err)
 }
 
 // errorMessage returns what a client is told beside the code, nil for no error. The log does not find streams; Kafka does not host partitions.

@@ -223,6 +223,7 @@ func (f *fetching) read(ctx context.Context, p *fetchPart, left int) (e fetchEnt
 		if errors.Is(e.err, stream.ErrNotFound) {
 			f.set.unresolve(p)
 		}
+		f.server.logFailure(ctx, e.err, f.client, "Fetch", p.shard, p.offset)
 		e.chunk.Release()
 		return e, true
 	}

@@ -24,7 +24,7 @@ var offsetQuestions = map[int64]int16{latestOffset: 1, earliestOffset: 1, maxTim
 
 // listOffsets finds offsets by time, or the ends of partitions. v1 answers one offset with its timestamp, v2 knows isolation levels, v4 leader
 // epochs. Nothing is tiered, so the earliest local offset is the earliest, and there is no tiered or pending one.
-func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
+func (s *Server) listOffsets(ctx context.Context, c *Client, req *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	type asked struct {
 		topic     string
@@ -59,7 +59,7 @@ func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffse
 				failed = err
 			}
 			if failed == nil {
-				failed = s.listOffset(ctx, st, &from.Partitions[i], req, &p)
+				failed = s.listOffset(ctx, c, st, &from.Partitions[i], req, &p)
 			}
 			if p.ErrorCode = code(failed); failed != nil {
 				p.Offset, p.Timestamp, p.LeaderEpoch = -1, -1, -1
@@ -73,7 +73,7 @@ func (s *Server) listOffsets(ctx context.Context, _ *Client, req *kmsg.ListOffse
 	return resp
 }
 
-func (s *Server) listOffset(ctx context.Context, st *stream.Stream, from *kmsg.ListOffsetsRequestTopicPartition, req *kmsg.ListOffsetsRequest,
+func (s *Server) listOffset(ctx context.Context, c *Client, st *stream.Stream, from *kmsg.ListOffsetsRequestTopicPartition, req *kmsg.ListOffsetsRequest,
 	to *kmsg.ListOffsetsResponseTopicPartition,
 ) error {
 	address, err := shard(st, from.Partition)
@@ -106,6 +106,7 @@ func (s *Server) listOffset(ctx context.Context, st *stream.Stream, from *kmsg.L
 		at, found, ok, err = s.log.OffsetAt(ctx, address, time.UnixMilli(from.Timestamp))
 	}
 	if err != nil {
+		s.logFailure(ctx, err, c, "ListOffsets", address, at)
 		return err
 	}
 	if !ok {
