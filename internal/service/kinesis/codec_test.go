@@ -158,6 +158,55 @@ func TestGetRecordsPassesBombs(t *testing.T) {
 	checkBombsNamed(t, log)
 }
 
+// What is known to be unreadable is passed at once: all answers together open each batch once, and the log names it once.
+func TestReadersOpenBombsOnce(t *testing.T) {
+	r, log := bombed(t)
+	it := r.iterator("topic", 0, api.ShardIteratorTypeTrimHorizon, "")
+	for next := it; ; {
+		out := r.get(next)
+		if *out.MillisBehindLatest == 0 {
+			break
+		}
+		next = *out.NextShardIterator
+	}
+	said := log.text.Len()
+	for range maxDecompressing { // nobody can open one now
+		r.decompressing <- struct{}{}
+	}
+	for range 3 {
+		if got := r.read(it); got != "k=after" {
+			t.Errorf("read %q in one answer", got)
+		}
+	}
+	if more := log.text.String()[said:]; more != "" {
+		t.Errorf("the log says again:\n%s", more)
+	}
+}
+
+// Of a batch that breaks off every reader gets the records before that.
+func TestReadersGetWhatThereIsOfABrokenBatch(t *testing.T) {
+	r := newRig(t)
+	var log bytes.Buffer
+	r.logger = slog.New(slog.NewTextHandler(&log, nil))
+	shard := r.topic("topic", 1).Shard(0)
+	for _, codec := range []batch.Codec{batch.None, batch.Gzip} {
+		var b batch.Builder
+		b.Add(rigStart.UnixMilli(), []byte("k"), []byte("first"))
+		b.Add(rigStart.UnixMilli(), []byte("k"), []byte("second"))
+		whole := b.Finish(batch.NoProducer)
+		r.appendBatch(shard, marked(compress(t, codec, whole[:len(whole)-1]), uint16(codec)))
+	}
+	it := r.iterator("topic", 0, api.ShardIteratorTypeTrimHorizon, "")
+	for range 3 {
+		if got := r.read(it); got != "k=first k=first" {
+			t.Errorf("read %q", got)
+		}
+	}
+	if got := strings.Count(log.String(), "batch is unreadable"); got != 2 {
+		t.Errorf("the log names %d of 2 batches:\n%s", got, log.String())
+	}
+}
+
 func TestSubscriptionPassesBombs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, log := bombed(t)

@@ -135,12 +135,8 @@ func (s *Service) collect(ctx context.Context, v view, p *page, batches [][]byte
 			p.full, p.waiting = true, h.MaxTimestamp
 			return nil
 		}
-		if err := s.records(ctx, b, &h, p); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			// The producer's own bytes are no batch of records. No reader can have them; those after it can be had.
-			s.logger.Warn("batch is unreadable, readers skip it", "stream", v.Name, "shard", p.shard.index, "offset", base, "error", err)
+		if err := s.records(ctx, v, b, &h, p); err != nil {
+			return err
 		}
 		if p.full {
 			return nil
@@ -150,8 +146,12 @@ func (s *Service) collect(ctx context.Context, v view, p *page, batches [][]byte
 	return nil
 }
 
-// records adds the records of one batch.
-func (s *Service) records(ctx context.Context, b []byte, h *batch.Header, p *page) error {
+// records adds the records of one batch, as far as they can be read. Errors are ctx's.
+func (s *Service) records(ctx context.Context, v view, b []byte, h *batch.Header, p *page) error {
+	at := batchPlace{v.Shard(p.shard.index), stream.Offset(h.BaseOffset)}
+	if s.unreadable.passes(at) {
+		return nil
+	}
 	if h.Attributes.Codec() != batch.None {
 		select {
 		case s.decompressing <- struct{}{}:
@@ -159,8 +159,21 @@ func (s *Service) records(ctx context.Context, b []byte, h *batch.Header, p *pag
 			return context.Cause(ctx)
 		}
 		defer func() { <-s.decompressing }()
+		if s.unreadable.passes(at) { // found out by whom this one waited for
+			return nil
+		}
 	}
-	return batch.Records(b, batch.DefaultMaxDecompressed, p.add)
+	err := batch.Records(b, batch.DefaultMaxDecompressed, p.add)
+	if err == nil {
+		return nil
+	}
+	// The producer's own bytes are no batch of records. No reader can have them; those after it can be had.
+	var wrong *batch.Error
+	opens := errors.As(err, &wrong) && wrong.Fault != batch.Compression && wrong.Fault != batch.TooBig
+	if !s.unreadable.add(at, opens) {
+		s.logger.Warn("batch is unreadable, readers skip it", "stream", v.Name, "shard", p.shard.index, "offset", h.BaseOffset, "error", err)
+	}
+	return nil
 }
 
 // reserve makes room for n bytes of values.

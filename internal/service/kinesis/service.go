@@ -53,8 +53,9 @@ type Service struct {
 	settings      settingsCache
 	reads         readBudget
 	decompressing chan struct{} // has a token per reader who decompresses
-	puts          sync.Pool     // of *putScratch
-	pages         sync.Pool     // of *page
+	unreadable    unreadable
+	puts          sync.Pool // of *putScratch
+	pages         sync.Pool // of *page
 	subscriptions subscriptions
 }
 
