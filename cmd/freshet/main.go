@@ -36,7 +36,7 @@ type cli struct {
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
-// terminal is where a verb runs: it ends ctx on SIGINT and SIGTERM.
+// terminal is where a verb runs: it ends ctx on SIGINT and SIGTERM, and on SIGHUP, when it is closed.
 type terminal struct {
 	ctx    context.Context
 	stdout io.Writer
@@ -47,7 +47,9 @@ type terminal struct {
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second signal kills, as if none were caught: what was acknowledged is on the disk.
+	ctx, forget := untilHangUp(ctx)
+	defer forget()
+	// A second SIGINT or SIGTERM kills, as if none were caught: what was acknowledged is on the disk.
 	context.AfterFunc(ctx, stop)
 
 	err := execute(args, &terminal{ctx: ctx, stdout: stdout, stderr: stderr})
@@ -57,6 +59,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	return exitCode(err)
+}
+
+// untilHangUp returns a context that ends when the terminal is closed, too. More than the first SIGHUP does nothing: shell and system send one
+// each. Under nohup none is listened to. Windows has no such signal; closing a console counts as SIGTERM there.
+func untilHangUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	if signal.Ignored(syscall.SIGHUP) {
+		return context.WithCancel(ctx)
+	}
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
 // errHelp ends a command line that only asked for help.

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/freshet/freshet/internal/app"
@@ -39,8 +41,13 @@ type child struct {
 // startChild runs a node on a data directory and free ports, and waits until it is ready.
 func startChild(t *testing.T, data string, flags ...string) *child {
 	t.Helper()
-	args := append([]string{"serve", "--json", "--data", data, "--kafka", "127.0.0.1:0", "--aws", "127.0.0.1:0"}, flags...)
-	c := &child{command: exec.Command(os.Args[0], args...), log: &strings.Builder{}}
+	return startCommand(t, append([]string{os.Args[0], "serve", "--json", "--data", data, "--kafka", "127.0.0.1:0", "--aws", "127.0.0.1:0"}, flags...)...)
+}
+
+// startCommand does so by a command line.
+func startCommand(t *testing.T, line ...string) *child {
+	t.Helper()
+	c := &child{command: exec.Command(line[0], line[1:]...), log: &strings.Builder{}}
 	c.command.Env = append(os.Environ(), asProgram+"=1")
 	c.command.Stderr = c.log
 	stdout, err := c.command.StdoutPipe()
@@ -51,13 +58,13 @@ func startChild(t *testing.T, data string, flags ...string) *child {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.kill(t) })
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	said, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil {
 		c.kill(t)
 		t.Fatalf("node did not start: %v\n%s", err, c.log)
 	}
-	if err := json.Unmarshal(line, &c.Addresses); err != nil {
-		t.Fatalf("node said %q: %v", line, err)
+	if err := json.Unmarshal(said, &c.Addresses); err != nil {
+		t.Fatalf("node said %q: %v", said, err)
 	}
 	return c
 }
@@ -77,9 +84,20 @@ func (c *child) kill(t *testing.T) {
 // stop ends the process as an operator does, and checks that it goes in peace.
 func (c *child) stop(t *testing.T) {
 	t.Helper()
-	if err := c.command.Process.Signal(syscall.SIGTERM); err != nil {
+	c.signal(t, syscall.SIGTERM)
+	c.ends(t)
+}
+
+func (c *child) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := c.command.Process.Signal(s); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ends waits for a process that was told to end, and checks that it goes in peace.
+func (c *child) ends(t *testing.T) {
+	t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- c.command.Wait() }()
 	select {
@@ -90,4 +108,32 @@ func (c *child) stop(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatalf("node does not stop\n%s", c.log)
 	}
+}
+
+// TestClosedTerminalDrains: the shell sends SIGHUP, and then the system once more.
+func TestClosedTerminalDrains(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored here, as under nohup")
+	}
+	node := startChild(t, t.TempDir())
+	node.signal(t, syscall.SIGHUP)
+	node.signal(t, syscall.SIGHUP)
+	node.ends(t)
+	if !strings.Contains(node.log.String(), "msg=stopped") {
+		t.Errorf("the node did not stop in order:\n%s", node.log)
+	}
+}
+
+func TestNohupIsHeeded(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	node := startCommand(t, shell, "-c", `trap "" HUP; exec "$0" "$@"`,
+		os.Args[0], "serve", "--json", "--data", t.TempDir(), "--kafka", "127.0.0.1:0", "--aws", "127.0.0.1:0")
+	node.signal(t, syscall.SIGHUP)
+	if _, err := node.kinesisClient().ListStreams(t.Context(), &kinesis.ListStreamsInput{}); err != nil {
+		t.Errorf("after SIGHUP: %v", err)
+	}
+	node.stop(t) // it would be the second signal, which kills
 }
