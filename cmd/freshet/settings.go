@@ -38,6 +38,9 @@ func bindEnvironment(k *kong.Kong) error {
 // otherVariables are environment variables of ours that are no settings: of the tests and tools of the source tree.
 var otherVariables = []string{"FRESHET_CACHE", "FRESHET_BINARY", "FRESHET_TEST_RUN_MAIN"}
 
+// maxTypos is how many edits a variable may be away from the setting that was meant: further away anything is near something.
+const maxTypos = 2
+
 // warnOfVariables logs each variable of an environment that looks like a setting and is none. It is no error, as such a variable can be
 // somebody else's: Kubernetes sets FRESHET_PORT and its like where a service is called freshet.
 func warnOfVariables(logger *slog.Logger, environment []string) {
@@ -51,7 +54,11 @@ func warnOfVariables(logger *slog.Logger, environment []string) {
 			continue
 		}
 		nearest := slices.MinFunc(known, func(a, b string) int { return cmp.Compare(edits(name, a), edits(name, b)) })
-		logger.Warn("environment variable is no setting and has no effect", "variable", name, "nearest_setting", nearest)
+		about := []any{"variable", name}
+		if edits(name, nearest) <= maxTypos {
+			about = append(about, "nearest_setting", nearest)
+		}
+		logger.Warn("environment variable is no setting and has no effect", about...)
 	}
 }
 

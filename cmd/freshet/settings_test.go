@@ -73,16 +73,16 @@ func TestVariablesThatAreNoSettingsAreNamed(t *testing.T) {
 	var log strings.Builder
 	warnOfVariables(slog.New(slog.NewTextHandler(&log, nil)), []string{
 		"FRESHET_DATA=d", "FRESHET_CONFIG=f", "FRESHET_CACHE=c", "FRESHET_BINARY=b", asProgram + "=1", "PATH=p", "=C:=C:", "FRESHETTE=1", "KAFKA=k",
-		"FRESHET_KAFKA_ADVERTIZED=hunter2", "FRESHET_TAILMEMORY=hunter2", "FRESHET_=",
+		"FRESHET_KAFKA_ADVERTIZED=hunter2", "FRESHET_TAILMEMORY=hunter2", "FRESHET_=", "FRESHET_BOGUS=hunter2", "FRESHET_PORT=tcp://10.0.0.1",
 	})
 	for _, want := range []string{
-		"variable=FRESHET_KAFKA_ADVERTIZED nearest_setting=FRESHET_KAFKA_ADVERTISED", "variable=FRESHET_TAILMEMORY nearest_setting=FRESHET_TAIL_MEMORY", "variable=FRESHET_ ",
+		"variable=FRESHET_KAFKA_ADVERTIZED nearest_setting=FRESHET_KAFKA_ADVERTISED", "variable=FRESHET_TAILMEMORY nearest_setting=FRESHET_TAIL_MEMORY", "variable=FRESHET_\n", "variable=FRESHET_BOGUS\n", "variable=FRESHET_PORT\n",
 	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %q in the log", want)
 		}
 	}
-	if n := strings.Count(log.String(), "\n"); n != 3 || strings.Contains(log.String(), "hunter2") {
+	if n := strings.Count(log.String(), "\n"); n != 5 || strings.Contains(log.String(), "hunter2") {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }
