@@ -19,6 +19,7 @@ import (
 	"github.com/freshet/freshet/internal/app"
 	"github.com/freshet/freshet/internal/backend/dir"
 	"github.com/freshet/freshet/internal/object"
+	"github.com/freshet/freshet/internal/stream"
 )
 
 // objectsIn names the data directory whose objects a verb reads; the node may run or not.
@@ -55,7 +56,7 @@ type listed struct {
 	Modified *time.Time `json:"modified,omitempty"`
 }
 
-// Run lists in byte order of the keys, and may run beside a node.
+// Run lists in byte order of the keys, and may run beside a node. object.ErrNotFound if a name was given and nothing begins so.
 func (c *lsCmd) Run(t *terminal) error {
 	store, err := c.open()
 	if err != nil {
@@ -108,6 +109,9 @@ func listBuckets(ctx context.Context, store object.Store, show func(listed) erro
 // listObjects shows the objects page by page. A table must know its lines to align them; flush keeps it from gathering more than a page.
 func listObjects(ctx context.Context, store object.Store, name string, show func(listed) error, flush func() error) error {
 	bucket, prefix := splitName(name)
+	if err := object.CheckBucket(bucket); err != nil {
+		return &usageError{err}
+	}
 	query := object.Query{Prefix: prefix}
 	for {
 		page, err := store.List(ctx, bucket, query)
@@ -120,9 +124,16 @@ func listObjects(ctx context.Context, store object.Store, name string, show func
 			}
 			query.After = o.Key
 		}
-		if err := flush(); err != nil || !page.More {
+		if err := flush(); err != nil {
 			return err
 		}
+		if page.More {
+			continue
+		}
+		if query.After == "" { // no key is empty
+			return fmt.Errorf("%w: none is called %s or begins so", object.ErrNotFound, name)
+		}
+		return nil
 	}
 }
 
@@ -133,11 +144,21 @@ type catCmd struct {
 	Decompress bool     `name:"decompress" short:"z" help:"Decompress what is in gzip form; the rest is written as it is."`
 }
 
-// Run ends with the first object that cannot be read.
+// Run ends with the first object that cannot be read. Names that cannot be any object's are refused before.
 func (c *catCmd) Run(t *terminal) error {
 	store, err := c.open()
 	if err != nil {
 		return err
+	}
+	for _, name := range c.Names {
+		bucket, key := splitName(name)
+		err := object.Name{Bucket: bucket, Key: key}.Check()
+		if key == "" {
+			err = fmt.Errorf("%q has no key: give BUCKET/KEY", name)
+		}
+		if err != nil {
+			return &usageError{err}
+		}
 	}
 	for _, name := range c.Names {
 		if err := c.write(t, store, name); err != nil {
@@ -160,7 +181,7 @@ func (c *catCmd) write(t *terminal, store object.Store, name string) (err error)
 	}()
 	var r io.Reader = from
 	if c.Decompress {
-		if r, err = gunzip(from); err != nil {
+		if r, err = gunzip(name, from); err != nil {
 			return err
 		}
 	}
@@ -168,11 +189,53 @@ func (c *catCmd) write(t *terminal, store object.Store, name string) (err error)
 	return err
 }
 
-// gunzip decompresses r, also of several gzip members in a row, if it begins as gzip does.
-func gunzip(from io.Reader) (io.Reader, error) {
-	r := bufio.NewReader(from)
-	if magic, err := r.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
-		return r, nil // too short to be gzip, or something else
+// gunzip decompresses an object, also of several gzip members in a row, if it begins as gzip does.
+func gunzip(name string, stored io.Reader) (io.Reader, error) {
+	from := &counted{from: stored}
+	g := &gunzipped{name: name, from: from, ahead: bufio.NewReader(from)}
+	if magic, err := g.ahead.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
+		return g.ahead, nil // too short to be gzip, or something else
 	}
-	return gzip.NewReader(r)
+	var err error
+	g.plain, err = gzip.NewReader(g.ahead)
+	return g, g.judge(err)
+}
+
+// counted counts what is read, and keeps the error if that fails.
+type counted struct {
+	from  io.Reader
+	bytes int64
+	err   error
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.from.Read(b)
+	c.bytes += int64(n)
+	if err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
+
+// gunzipped is a gzip object in plain form.
+type gunzipped struct {
+	name  string
+	from  *counted
+	ahead *bufio.Reader // of from
+	plain *gzip.Reader  // of ahead
+}
+
+// Read implements io.Reader. The error is a *stream.CorruptError where what is stored is no gzip.
+func (g *gunzipped) Read(b []byte) (int, error) {
+	n, err := g.plain.Read(b)
+	return n, g.judge(err)
+}
+
+// judge says where the gzip is damaged, unless the object could not be read.
+func (g *gunzipped) judge(err error) error {
+	if err == nil || err == io.EOF || g.from.err != nil {
+		return err
+	}
+	return &stream.CorruptError{File: g.name, Byte: g.from.bytes - int64(g.ahead.Buffered()), Reason: err.Error()}
 }
