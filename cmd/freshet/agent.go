@@ -62,11 +62,13 @@ func (c *agentCmd) Run(t *terminal) error {
 	if c.JSON {
 		handler = slog.NewJSONHandler(t.stderr, nil)
 	}
+	limit := app.LimitLog(slog.New(handler), clock.Real())
+	defer limit.Close()
 	a, err := agent.New(agent.Config{
 		Files: c.Files, Stream: c.Stream, Checkpoint: c.Checkpoint, FromEnd: c.FromEnd, Format: c.Format, Key: c.Key, Multiline: c.Multiline,
 		Create: c.Create,
 	}, agent.Deps{
-		Client: client, Clock: clock.Real(), Logger: slog.New(handler),
+		Client: client, Clock: clock.Real(), Logger: limit.Logger(),
 		Random: mathrand.New(mathrand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:]))),
 	})
 	if err != nil {
