@@ -80,19 +80,20 @@ type collector struct {
 	ahead bool // ends where the tail begins: what is in memory need not be read ahead
 }
 
-// walk collects batches from an offset on, up to end, and returns the offset after the last one.
+// walk collects batches from an offset on, up to end, and returns the offset after the last one. What is before damage is read like all else; who
+// reads on from there is told of it.
 func (c *collector) walk(ctx context.Context, s *shard, from, end stream.Offset) (stream.Offset, error) {
 	for from < end && (c.left > 0 || len(c.batches) == 0) && len(c.batches) < maxReadBatches {
 		r, err := c.engine.findRun(s, from, end)
 		if err != nil {
-			return from, err
+			return from, c.unlessBefore(err)
 		}
 		if r.file == nil {
 			break // trimmed or deleted meanwhile
 		}
 		next, err := c.read(s, &r, from)
 		if err = errors.Join(err, r.file.release()); err != nil {
-			return from, err
+			return next, c.unlessBefore(err)
 		}
 		if next == from {
 			break // nothing more fits
@@ -103,6 +104,14 @@ func (c *collector) walk(ctx context.Context, s *shard, from, end stream.Offset)
 		}
 	}
 	return from, nil
+}
+
+// unlessBefore returns err, or nil if it is of damage that something was collected before.
+func (c *collector) unlessBefore(err error) error {
+	if len(c.batches) > 0 && isDamage(err) {
+		return nil
+	}
+	return err
 }
 
 // readAhead collects what is in files from an offset on, and returns the offset after it. What fails is left to the Read that comes for it.
@@ -190,14 +199,14 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 	return from, nil
 }
 
-// take adds the batch b of extent x and returns the offset after it. Bytes from disk are checked; those in memory are what was written.
+// take adds the batch b of extent x and returns the offset after it, or that of x if it is damaged. Bytes from disk are checked; those in memory are what was written.
 func (c *collector) take(s *shard, r *run, x *format.Extent, b []byte, fromDisk bool) (stream.Offset, error) {
 	h, err := batch.Parse(b)
 	if fromDisk {
 		h, err = c.engine.checkStored(s, b, x.Base)
 	}
 	if err != nil {
-		return 0, r.file.corrupt(int64(x.Position), "shard %d of stream %s, offset %d: %s", s.id.Index, s.id.Stream, x.Base, err)
+		return x.Base, r.file.corrupt(int64(x.Position), "shard %d of stream %s, offset %d: %s", s.id.Index, s.id.Stream, x.Base, err)
 	}
 	c.batches = append(c.batches, b)
 	c.left -= len(b)

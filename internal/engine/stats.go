@@ -44,10 +44,15 @@ type ShardStats struct {
 	Bounds stream.Bounds
 }
 
+// isDamage says that stored bytes are not what was written.
+func isDamage(err error) bool {
+	var corrupt *stream.CorruptError
+	return errors.As(err, &corrupt)
+}
+
 // countDamage counts err if it is of damage, and returns it.
 func (e *Engine) countDamage(err error) error {
-	var corrupt *stream.CorruptError
-	if errors.As(err, &corrupt) {
+	if isDamage(err) {
 		e.counters.corruptReads.Add(1)
 	}
 	return err

@@ -28,7 +28,7 @@ type Log interface {
 
 	// Read returns whole batches of a shard from the one that holds from on, up to maxBytes, the first one whatever its size. It does not
 	// wait: an empty chunk says that there is no batch from there to Bounds.End. ErrOutOfRange outside [Start, End], with Bounds filled in
-	// the chunk even then.
+	// the chunk even then. A *CorruptError is of the first batch: what is before damage is returned.
 	Read(ctx context.Context, shard Shard, from Offset, maxBytes int) (Chunk, error)
 	// Bounds returns the limits of a shard. ErrNotFound.
 	Bounds(ctx context.Context, shard Shard) (Bounds, error)
