@@ -13,14 +13,14 @@ import (
 
 // What clients do wrong is logged, and a client can do wrong thousands of times a second: these bound what that makes of the log.
 const (
-	limitedFor = time.Second // from a first line on
-	maxLines   = 10          // of one message in that time
-	maxErrors  = 50          // the same at slog.LevelError, which no client should bring about
+	limitedFor = 10 * time.Second // from a first line on
+	maxLines   = 100              // of one message in that time: a mistake made a few times is seen each time
+	maxErrors  = 500              // the same at slog.LevelError, which no client should bring about
 	// maxMessages bounds the messages that are told apart. Those beyond it count as one, as long as so many are new.
 	maxMessages = 256
 )
 
-// LogLimiter lets a few lines of each message through per second and counts the others. When the second is over, or with the first line after
+// LogLimiter lets some lines of each message through in limitedFor and counts the others. When that is over, or with the first line after
 // it, a line with that message says in and_more how many there were. Lines below slog.LevelInfo are for those who want to see each: they
 // pass. All methods are safe for concurrent use.
 type LogLimiter struct {
@@ -30,7 +30,7 @@ type LogLimiter struct {
 
 	mu       sync.Mutex
 	messages map[message]*lines
-	waiting  bool // a goroutine ends the seconds
+	waiting  bool // a goroutine waits for limitedFor to be over
 	closed   bool
 	close    chan struct{} // closed by Close
 	wait     sync.WaitGroup
@@ -154,7 +154,7 @@ func (l *LogLimiter) admit(m message) (passes bool, due []more) {
 	l.dropped.Add(1)
 	if !l.waiting {
 		l.waiting = true
-		l.wait.Go(l.endSeconds)
+		l.wait.Go(l.tell)
 	}
 	return false, due
 }
@@ -165,8 +165,8 @@ func (s *lines) over(now time.Time) bool {
 	return passed >= limitedFor || passed < 0
 }
 
-// endSeconds says what was dropped, second by second, until a second passes in which nothing was.
-func (l *LogLimiter) endSeconds() {
+// tell says what was dropped, again and again, until nothing is left to say.
+func (l *LogLimiter) tell() {
 	ticker := l.clock.NewTicker(limitedFor)
 	defer ticker.Stop()
 	for {
