@@ -62,6 +62,7 @@ func FuzzOpenIterator(f *testing.F) {
 	s := testSealer(f)
 	valid := s.sealIterator(time.UnixMilli(1), iterator{next: 5, name: "s"})
 	f.Add(valid)
+	f.Add(valid[:15] + "\n" + valid[15:])
 	f.Add(`"`)
 	f.Add(base64.StdEncoding.EncodeToString(make([]byte, 200)))
 	f.Fuzz(func(t *testing.T, token string) {
