@@ -50,7 +50,7 @@ func (n *Node) openKafka(ctx context.Context) (*kafka.Server, error) {
 // clientsLog returns the log as the protocols have it.
 func (n *Node) clientsLog() stream.Log { return clientsLog{n.engine, n.delivery} }
 
-// clientsLog lets delivery streams write what they have gathered of a stream before a client deletes it.
+// clientsLog lets delivery streams write what there is of a stream before a client deletes it.
 type clientsLog struct {
 	stream.Log
 	delivery *firehose.Service

@@ -152,7 +152,12 @@ func (s *session) loop(ctx context.Context) error {
 	age := s.deps.Clock.NewTimer(math.MaxInt64 / 2)
 	defer age.Stop()
 	for {
-		finishing := s.finishing() // before the log is read: what is appended until now counts
+		finishing := s.finishing() // before the log is read: what is appended until now counts, in new shards too
+		if finishing {
+			if err := s.discover(ctx); err != nil {
+				return err
+			}
+		}
 		if !s.stopping() {
 			if err := s.fill(ctx); err != nil {
 				return err

@@ -170,7 +170,12 @@ func TestFlushDeliversBeforeADeletion(t *testing.T) {
 		r.createKinesis("d", "clicks")
 		r.kinesis("views", 1)
 		r.createKinesis("other", "views")
-		r.append(source.Shard(0), "a\n", "b\n")
+		synctest.Wait()
+		if _, err := r.log.Alter(t.Context(), source.ID, stream.Change{Shards: new(int32(3))}); err != nil {
+			t.Fatal(err)
+		}
+		r.append(source.Shard(0), "a\n")
+		r.append(source.Shard(2), "b\n")
 		r.service.Flush(t.Context(), source.ID)
 		if got := r.lines(); !slices.Equal(got, []string{"a\n", "b\n"}) {
 			t.Errorf("flushed %q", got)

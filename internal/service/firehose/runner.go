@@ -115,12 +115,7 @@ func (r *runner) run(ctx context.Context) {
 // serve does what the document asks for, until it changes or ctx ends.
 func (r *runner) serve(ctx context.Context, d *delivery) error {
 	if d.Status == api.DeliveryStreamStatusDeleting {
-		if err := r.drain(ctx, d); ctx.Err() != nil {
-			return err
-		} else if err != nil {
-			r.logger.Warn("delivery stream deleted with records to deliver", "delivery_stream", r.name, "error", err)
-		}
-		return r.remove(ctx, d)
+		return r.end(ctx, d)
 	}
 	source, err := r.openSource(ctx, d)
 	if errors.Is(err, stream.ErrNotFound) {
@@ -215,6 +210,18 @@ func (r *runner) deliver(ctx context.Context, d *delivery, f *flow.Flow) error {
 	return nil
 }
 
+// end removes a DELETING delivery stream once what is left is delivered or DrainTimeout has passed, but not if the service stops meanwhile.
+func (r *runner) end(ctx context.Context, d *delivery) error {
+	err := r.drain(ctx, d)
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case err != nil:
+		r.logger.Warn("delivery stream deleted with records to deliver", "delivery_stream", r.name, "error", err)
+	}
+	return r.remove(ctx, d)
+}
+
 // drain delivers what is left of a DELETING delivery stream, also of one whose deletion a crash has interrupted, within DrainTimeout.
 func (r *runner) drain(ctx context.Context, d *delivery) error {
 	source, err := r.findSource(ctx, d)
@@ -237,8 +244,8 @@ func (r *runner) drain(ctx context.Context, d *delivery) error {
 	return f.Run(ctx)
 }
 
-// Flush lets the delivery streams that read a stream write what they have gathered of it, which takes DrainTimeout at most. It is for a stream
-// that is about to be deleted.
+// Flush lets the delivery streams that read a stream write all that there is of it, within DrainTimeout. It is for a stream that is about to be
+// deleted.
 func (s *Service) Flush(ctx context.Context, id stream.ID) {
 	ctx, cancel := clock.WithTimeout(ctx, s.clock, s.config.DrainTimeout, errDrain)
 	defer cancel()
