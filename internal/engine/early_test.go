@@ -77,11 +77,7 @@ func TestFileLargerThanTheDisk(t *testing.T) {
 					t.Fatalf("limit %d: shard %v: %d records", limit, shard, len(r))
 				}
 			}
-			must(t, e.Close())
-			if r, err := Check(disk, c.Dir); err != nil || len(r.Damage) > 0 {
-				t.Fatalf("limit %d: check: %+v, %v", limit, r, err)
-			}
-			must(t, mustOpen(t, c).Close())
+			endsSound(t, e, c, fmt.Sprint("limit ", limit))
 		}
 	}
 }
@@ -130,10 +126,7 @@ func TestPowerCutWhileEndingEarly(t *testing.T) {
 		if err := appendOne(e, keep.Shard(0), batchOf(kib)); err != nil && !errors.Is(err, stream.ErrFull) {
 			t.Errorf("cut %d: append: %v", i, err)
 		}
-		must(t, e.Close())
-		if r, err := Check(cut, c.Dir); err != nil || len(r.Damage) > 0 {
-			t.Errorf("cut %d: check: %+v, %v", i, r, err)
-		}
+		endsSound(t, e, after, fmt.Sprint("cut ", i))
 	}
 	t.Logf("%d cuts", len(cuts))
 }

@@ -199,7 +199,8 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 	return from, nil
 }
 
-// take adds the batch b of extent x and returns the offset after it, or that of x if it is damaged. Bytes from disk are checked; those in memory are what was written.
+// take adds the batch b of extent x and returns the offset after it, or that of x if it is damaged. Bytes from disk are checked; those in memory
+// are what was written.
 func (c *collector) take(s *shard, r *run, x *format.Extent, b []byte, fromDisk bool) (stream.Offset, error) {
 	h, err := batch.Parse(b)
 	if fromDisk {

@@ -92,12 +92,18 @@ func TestFullDiskCanBeFreed(t *testing.T) {
 				return appendOne(e, streams[2].Shard(0), one) == nil
 			})
 		}
-		must(t, e.Close())
-		if r, err := Check(disk, c.Dir); err != nil || len(r.Damage) > 0 {
-			t.Fatalf("limit %d: check: %+v, %v", limit, r, err)
-		}
-		must(t, mustOpen(t, c).Close())
+		endsSound(t, e, c, fmt.Sprint("limit ", limit))
 	}
+}
+
+// endsSound closes a log that must be undamaged then, and open again.
+func endsSound(t *testing.T, e *Engine, c Config, what string) {
+	t.Helper()
+	must(t, e.Close())
+	if r, err := Check(c.FS, c.Dir); err != nil || len(r.Damage) > 0 {
+		t.Fatalf("%s: check: %+v, %v", what, r, err)
+	}
+	must(t, mustOpen(t, c).Close())
 }
 
 // TestLargeUnitOnAFullDisk: a call that has no place is refused before it is taken, and holds nobody up.

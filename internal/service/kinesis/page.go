@@ -149,10 +149,10 @@ func (s *Service) collect(ctx context.Context, v view, p *page, batches [][]byte
 // records adds the records of one batch, as far as they can be read. Errors are ctx's.
 func (s *Service) records(ctx context.Context, v view, b []byte, h *batch.Header, p *page) error {
 	at := batchPlace{v.Shard(p.shard.index), stream.Offset(h.BaseOffset)}
-	if s.unreadable.passes(at) {
-		return nil
-	}
 	if h.Attributes.Codec() != batch.None {
+		if s.unreadable.passes(at) {
+			return nil
+		}
 		select {
 		case s.decompressing <- struct{}{}:
 		case <-ctx.Done():

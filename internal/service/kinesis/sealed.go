@@ -114,8 +114,11 @@ func (s *sealer) sum(dst, b []byte) []byte {
 
 // open returns when a token was issued and its body, which is followed by zeros. errSeal for anything that seal did not make for purpose p.
 func (s *sealer) open(p purpose, token string) (issued time.Time, body []byte, err error) {
+	if strings.ContainsAny(token, "\r\n") { // which the decoder passes over
+		return time.Time{}, nil, errSeal
+	}
 	b, err := base64.StdEncoding.Strict().DecodeString(token)
-	if err != nil || strings.ContainsAny(token, "\r\n") /* which the decoder passes over */ || len(b) < minSealed || len(b) > maxSealed || !bytes.HasPrefix(b, sealedMagic) {
+	if err != nil || len(b) < minSealed || len(b) > maxSealed || !bytes.HasPrefix(b, sealedMagic) {
 		return time.Time{}, nil, errSeal
 	}
 	signed, mac := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]

@@ -24,7 +24,7 @@ type unreadable struct {
 	oldest int
 }
 
-// passes says whether a batch is known to have nothing for anybody.
+// passes says whether a compressed batch is known to have nothing for anybody.
 func (u *unreadable) passes(at batchPlace) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
