@@ -42,7 +42,7 @@ func (n *Node) limitConnections() error {
 	}
 	var lowered bool
 	if n.connections, lowered = boundConnections(limit, listeners); lowered {
-		n.logger.Warn("fewer connections than usual are taken: raise the limit of open files (ulimit -n)", "open_files", limit,
+		n.logger.Info("fewer connections than usual are taken: raise the limit of open files (ulimit -n)", "open_files", limit,
 			"kafka_connections", n.connections.kafka, "aws_connections_per_address", n.connections.aws)
 	}
 	return nil
