@@ -190,7 +190,7 @@ func (e *Engine) enter(ctx context.Context, need, batches int, urgent bool) erro
 				return nil
 			}
 			if l.file != nil {
-				if err = e.supplyLocked(l); err == nil {
+				if err = e.supplyLocked(l, urgent); err == nil {
 					continue
 				}
 			}

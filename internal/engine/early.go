@@ -23,6 +23,8 @@ func (e *Engine) endEarly() error {
 	}
 	err := e.makeSpare(e.cfg.earlyBytes())
 	if isFull(err) {
+		e.lending.Lock()
+		defer e.lending.Unlock()
 		var had int64
 		if had, err = e.cutAhead(f); err != nil {
 			return err
@@ -62,8 +64,8 @@ func (e *Engine) heldBack(active *logFile) int64 {
 	return held
 }
 
-// cutAhead gives back what the file that is being written has beyond what was promised to groups, and returns what it had. Only provide may
-// call it, or who has seen provide end: it writes the zeros ahead.
+// cutAhead gives back what the file that is being written has beyond what was promised to groups, and returns what it had. The caller holds lending,
+// or is the last who uses the log.
 func (e *Engine) cutAhead(f *logFile) (had int64, err error) {
 	e.mu.Lock()
 	f.grow.Lock()
@@ -72,6 +74,9 @@ func (e *Engine) cutAhead(f *logFile) (had int64, err error) {
 	if e.place.file != f {
 		e.mu.Unlock()
 		return had, nil
+	}
+	for f.zeroing > 0 {
+		f.zeroDone.Wait()
 	}
 	to := e.place.at
 	if e.open.payload > 0 {
@@ -92,10 +97,28 @@ func (e *Engine) reclaimEarly() error {
 	e.mu.Unlock()
 	restore := full && p.file != nil && e.othersSettled(p.file)
 	err := e.reclaim()
+	if p.file != nil && isFull(err) {
+		err = e.reclaimOnLoan(p.file)
+	}
 	if !restore {
 		return err
 	}
 	if lacking := p.file.reserveExactly(p.at + e.cfg.urgentBytes()); !isFull(lacking) {
+		err = errors.Join(err, lacking)
+	}
+	return err
+}
+
+// reclaimOnLoan reclaims with what the file that is being written has reserved for what frees space: else a disk with no room left beside a mostly
+// dead file would stay full whatever is deleted in it.
+func (e *Engine) reclaimOnLoan(f *logFile) error {
+	e.lending.Lock()
+	defer e.lending.Unlock()
+	had, err := e.cutAhead(f)
+	if err == nil {
+		err = e.reclaim()
+	}
+	if lacking := f.reserveExactly(had); !isFull(lacking) {
 		err = errors.Join(err, lacking)
 	}
 	return err

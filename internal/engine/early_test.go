@@ -26,11 +26,27 @@ func smallDisk(fs vfs.FS) Config {
 // keepAndDrop makes two streams of one shard.
 func keepAndDrop(t *testing.T, e *Engine, round int) (keep, drop *stream.Stream) {
 	t.Helper()
-	keep, err := e.Create(t.Context(), stream.Spec{Name: stream.Name(fmt.Sprint("keep", round)), Shards: 1})
-	must(t, err)
-	drop, err = e.Create(t.Context(), stream.Spec{Name: stream.Name(fmt.Sprint("drop", round)), Shards: 1})
-	must(t, err)
-	return keep, drop
+	made := func(name string) (s *stream.Stream) {
+		onceTaken(t, e, name+" is made", func() (err error) {
+			s, err = e.Create(t.Context(), stream.Spec{Name: stream.Name(name), Shards: 1})
+			return err
+		})
+		return s
+	}
+	return made(fmt.Sprint("keep", round)), made(fmt.Sprint("drop", round))
+}
+
+// onceTaken does something as soon as the disk has room for it: while a file is written anew there may be none.
+func onceTaken(t *testing.T, e *Engine, what string, do func() error) {
+	t.Helper()
+	clocktest.Eventually(t, what, func() bool {
+		e.cfg.Clock.(*clock.Virtual).Advance(time.Second)
+		err := do()
+		if err != nil && !errors.Is(err, stream.ErrFull) {
+			t.Fatal(what, err)
+		}
+		return err == nil
+	})
 }
 
 // TestFileLargerThanTheDisk: a disk that is full before its first file is gets its space back when what is in the file is deleted or trimmed, wholly or
@@ -49,7 +65,8 @@ func TestFileLargerThanTheDisk(t *testing.T) {
 			for round := range rounds {
 				what := fmt.Sprintf("limit %d, files of %d, round %d", limit, fileBytes, round)
 				keep, drop := keepAndDrop(t, e, round)
-				kept[keep.Shard(0)] = testAppend(t, e, keep.Shard(0), batchOf(2*kib)).Base
+				onceTaken(t, e, what+": the first is kept", func() error { return appendOne(e, keep.Shard(0), batchOf(2*kib)) })
+				kept[keep.Shard(0)] = 0
 				taken := int64(0)
 				clocktest.Eventually(t, what+": much is taken", func() bool {
 					for now.Advance(time.Second); appendOne(e, drop.Shard(0), batchOf(3*kib)) == nil; {
@@ -57,10 +74,15 @@ func TestFileLargerThanTheDisk(t *testing.T) {
 					}
 					return taken > limit/3
 				})
-				fillUp(t, e, drop.Shard(0), batchOf(3*kib))
+				isFull := func() bool {
+					fillUp(t, e, drop.Shard(0), batchOf(3*kib))
+					return e.Stats(false).Full
+				}
+				clocktest.Eventually(t, what+": the disk is full", isFull)
 				if round == 3 {
 					must(t, e.Close())
 					e = mustOpen(t, c)
+					clocktest.Eventually(t, what+": the disk is full still", isFull)
 				}
 				free := func() error { return e.Delete(t.Context(), drop.ID) }
 				if round%2 == 1 {

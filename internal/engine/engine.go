@@ -82,6 +82,7 @@ type Engine struct {
 	recycling    sync.Mutex
 	spareSize    atomic.Int64 // of the spare file, 0 = there is none; who changes it holds recycling
 	spareWritten int64        // guarded by recycling: how much of it was written to in an earlier life
+	lending      sync.Mutex   // held while what the active file has reserved for what frees space is lent out
 	spareUnnamed bool         // guarded by recycling: its name may not be durable yet: until it is, no byte of it changes
 
 	work      chan struct{} // capacity 1: the open group has something

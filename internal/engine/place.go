@@ -78,11 +78,16 @@ func (e *Engine) lackLocked(need, batches int, urgent bool) (l lack, lacks bool)
 func (e *Engine) finishingFull() bool { return len(e.finishing) == cap(e.finishing) }
 
 // supplyLocked reserves what is lacking, mu unlocked meanwhile.
-func (e *Engine) supplyLocked(l lack) error {
+func (e *Engine) supplyLocked(l lack, urgent bool) error {
 	l.file.acquire()
 	e.ended.Add(1) // Close, which has not begun, waits for it before it gives up the directory
 	e.mu.Unlock()
 	err := e.reserve(l)
+	if urgent && isFull(err) { // what is kept for it may be lent
+		e.lending.Lock()
+		err = e.reserve(l)
+		e.lending.Unlock()
+	}
 	err = errors.Join(err, l.file.release())
 	e.ended.Done()
 	switch {

@@ -131,6 +131,7 @@ func (e *Engine) setFullLocked(lacking error) {
 	switch {
 	case !full:
 		e.cfg.Logger.Info("the log has what it needs again: appends are taken", "dir", e.cfg.Dir)
+		e.tend() // what had no room to be written anew may have it now
 		return
 	case errors.Is(lacking, vfs.ErrTooManyFiles):
 		e.cfg.Logger.Error("no file descriptor is left: appends are refused until there is one", "dir", e.cfg.Dir, "error", lacking)
