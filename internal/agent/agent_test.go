@@ -682,13 +682,14 @@ func TestRandomWriter(t *testing.T) {
 func randomWriter(b *bench, random *rand.Rand) {
 	b.stream.refuse = func(call int, member string) bool { return (call+len(member))%7 == 0 }
 	b.start()
+	const second = time.Second + time.Microsecond // in the very moment when the agent looks either may come first
 	line, rotated := 0, 0
 	crashed := false
 	// Of a file that gets another name, or another content, before it was looked at once nobody could know that it belongs here, unless the
 	// pattern matches that name too.
 	look := func() {
 		if b.cfg.Files[0] == b.path("app.log") {
-			time.Sleep(time.Second)
+			time.Sleep(second)
 		}
 	}
 	b.write("app.log", fmt.Sprintf("line %d\n", line))
@@ -714,7 +715,7 @@ func randomWriter(b *bench, random *rand.Rand) {
 			b.write("app.log", fmt.Sprintf("line %d\n", line)) // in the copy only, for all that the agent saw
 			line++
 			b.copyTruncate("app.log", fmt.Sprintf("app.log.%d", rotated))
-			time.Sleep(time.Second)
+			time.Sleep(second)
 		case k == 3:
 			b.halt()
 			b.start()
@@ -745,7 +746,7 @@ func randomWriter(b *bench, random *rand.Rand) {
 			}
 			b.start()
 		}
-		time.Sleep(time.Duration(random.IntN(2000)) * time.Millisecond)
+		time.Sleep(time.Duration(random.IntN(2000))*time.Millisecond + time.Microsecond)
 	}
 	time.Sleep(time.Minute)
 	b.halt()
