@@ -182,6 +182,10 @@ func (t *kafkaTurn) whole() error {
 		{"end-to-end", t.endToEnd},
 		{"partitions", t.thousandPartitions},
 		{"producers", t.manyProducers},
+		{"small", t.small},
+		{"fan-out", t.fanOut},
+		{"group", t.group},
+		{"catch-up", t.catchUp},
 		{"resident", func() error { return t.resident("resident after loads") }},
 		{"start", t.restarts},
 	} {
@@ -203,7 +207,13 @@ func (t *kafkaTurn) throughput() error {
 	if err := t.produceRow("produce default", "perf", t.records); err != nil {
 		return err
 	}
-	return t.produceRow("produce 128 KiB", "perf", t.records, largeBatches...)
+	if err := t.produceRow("produce 128 KiB", "perf", t.records, largeBatches...); err != nil {
+		return err
+	}
+	if err := t.topic("perf-lz4", 6); err != nil {
+		return err
+	}
+	return t.produceRow("produce lz4", "perf-lz4", t.records, "compression.type=lz4")
 }
 
 // largeBatches are a producer's properties for batches of 128 KiB.
@@ -212,8 +222,7 @@ var largeBatches = []string{"batch.size=131072", "linger.ms=10"}
 // produceRow adds the rows of one producer run: throughput, latency and what it cost the server.
 func (t *kafkaTurn) produceRow(name, topic string, records int, properties ...string) error {
 	var p produced4
-	cost, err := t.cost(records, func() error {
-		var err error
+	cost, err := t.cost(func() (err error) {
 		p, err = t.produce(topic, records, -1, properties...)
 		return err
 	})
@@ -222,12 +231,18 @@ func (t *kafkaTurn) produceRow(name, topic string, records int, properties ...st
 	}
 	t.row(name, p.mibPerSecond, "MiB/s")
 	t.row(name+", p99", p.p99, "ms")
-	t.row(name+", server CPU", cost, "s/GiB")
+	t.row(name+", server CPU", cost.Seconds()/t.gib(records), "s/GiB")
 	return nil
 }
 
-// cost runs work and returns the server's CPU seconds per GiB of so many records.
-func (t *kafkaTurn) cost(records int, work func() error) (float64, error) {
+// gib returns the size of so many records.
+func (t *kafkaTurn) gib(records int) float64 { return float64(records*t.options.bytes) / (1 << 30) }
+
+// cost runs work and returns the server's CPU time meanwhile, 0 of one that is no process.
+func (t *kafkaTurn) cost(work func() error) (time.Duration, error) {
+	if t.server.process() == nil {
+		return 0, work()
+	}
 	before, err := t.server.process().Usage()
 	if err != nil {
 		return 0, err
@@ -236,10 +251,7 @@ func (t *kafkaTurn) cost(records int, work func() error) (float64, error) {
 		return 0, err
 	}
 	after, err := t.server.process().Usage()
-	if err != nil {
-		return 0, err
-	}
-	return (after.CPU - before.CPU).Seconds() / (float64(records*t.options.bytes) / (1 << 30)), nil
+	return after.CPU - before.CPU, err
 }
 
 func (t *kafkaTurn) latency() error {
@@ -263,11 +275,16 @@ func (t *kafkaTurn) consume() error {
 	if !t.options.only.MatchString("produce") {
 		return errors.New("-only must let produce run: its records are read here")
 	}
-	fetch, join, err := t.consumed("perf", total)
+	var fetch, join float64
+	cost, err := t.cost(func() (err error) {
+		fetch, join, err = t.consumed("perf", total)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	t.row("consume", fetch, "MiB/s")
+	t.row("consume, server CPU", cost.Seconds()/t.gib(total), "s/GiB")
 	t.row("first group join", join, "ms")
 	if err := dropCaches(); err != nil {
 		fmt.Println("no cold row:", err)
@@ -295,7 +312,7 @@ func (t *kafkaTurn) tail() error {
 		fetch, _, err := t.consumed("tail", t.records, "--group", "tail")
 		consumed <- outcome{fetch, err}
 	}()
-	err := t.joined("tail")
+	err := t.stable("tail", 1)
 	var p produced4
 	if err == nil {
 		p, err = t.produce("tail", t.records, -1)

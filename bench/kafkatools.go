@@ -2,17 +2,11 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // tool runs one of Kafka's programs against the server and returns what it printed.
@@ -115,27 +109,6 @@ func parseConsumed(text string) (records, join, fetch float64, err error) {
 	return records, join, fetch, errors.Join(errs[:]...)
 }
 
-// joined waits until a group has its members and they their partitions.
-func (t *kafkaTurn) joined(group string) error {
-	ctx, cancel := context.WithTimeout(t.ctx, time.Minute)
-	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
-		found, err := kadm.NewClient(client).DescribeGroups(ctx, group)
-		if ctx.Err() != nil {
-			return fmt.Errorf("group %s has not formed: %w", group, errors.Join(err, ctx.Err()))
-		}
-		if found[group].State == "Stable" {
-			tick.Stop()
-			return nil
-		}
-	}
-}
-
 func (t *kafkaTurn) endToEnd() error {
 	if err := t.topic("trips", 1); err != nil {
 		return err
@@ -161,68 +134,4 @@ func parseTrips(text string) (average, p99 float64, err error) {
 		return 0, 0, fmt.Errorf("no summary in %.300q", text)
 	}
 	return a[0], p[3], nil
-}
-
-// manyProducers compares 64 producers with one, each a client of its own in this process: Kafka's tool is always one.
-func (t *kafkaTurn) manyProducers() error {
-	for _, n := range []int{1, 64} {
-		topic := fmt.Sprintf("producers-%d", n)
-		if err := t.topic(topic, 6); err != nil {
-			return err
-		}
-		cost, err := t.cost(t.records, func() error { return t.sprayRow(topic, n) })
-		if err != nil {
-			return err
-		}
-		t.row(fmt.Sprintf("produce, %d Go producers, server CPU", n), cost, "s/GiB")
-	}
-	return nil
-}
-
-// sprayRow adds the row of n Go producers.
-func (t *kafkaTurn) sprayRow(topic string, n int) error {
-	took, err := t.spray(topic, n, t.records/n)
-	if err == nil {
-		t.row(fmt.Sprintf("produce, %d Go producers", n), float64(t.records/n*n*t.options.bytes)/(1<<20)/took.Seconds(), "MiB/s")
-	}
-	return err
-}
-
-// sprayBuffered is how many records the Go producers keep between them, however many there are. Were it for each of them, 64 would keep all
-// there is to send in over a GiB of memory of this process, and first of all the row would measure that.
-const sprayBuffered = 20_000
-
-// spray produces each records with n clients at once and returns how long it took until the last was acknowledged.
-func (t *kafkaTurn) spray(topic string, n, each int) (time.Duration, error) {
-	clients := make([]*kgo.Client, n)
-	for i := range clients {
-		c, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(5*time.Millisecond),
-			kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(max(1, sprayBuffered/n)))
-		if err != nil {
-			return 0, err
-		}
-		defer c.Close()
-		clients[i] = c
-	}
-	payload := bytes.Repeat([]byte("x"), t.options.bytes)
-	errs := make([]error, n)
-	began := time.Now()
-	var work sync.WaitGroup
-	for i, c := range clients {
-		work.Go(func() {
-			var once sync.Once
-			for range each {
-				c.Produce(t.ctx, kgo.SliceRecord(payload), func(_ *kgo.Record, err error) {
-					if err != nil {
-						once.Do(func() { errs[i] = err })
-					}
-				})
-			}
-			if err := c.Flush(t.ctx); err != nil {
-				once.Do(func() { errs[i] = err })
-			}
-		})
-	}
-	work.Wait()
-	return time.Since(began), errors.Join(errs...)
 }

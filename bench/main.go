@@ -29,6 +29,7 @@ type options struct {
 	records  int
 	bytes    int
 	rate     int
+	backlog  int // GiB
 	seconds  int
 	dir      string
 	only     *regexp.Regexp // which measures
@@ -57,6 +58,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.records, "records", 1_000_000, "records of a throughput row (kafka)")
 	flags.IntVar(&o.bytes, "bytes", 1024, "bytes of a record (kafka)")
 	flags.IntVar(&o.rate, "rate", 20_000, "records per second of the latency row (kafka)")
+	flags.IntVar(&o.backlog, "backlog", 5, "GiB that are read while others are produced (kafka)")
 	flags.IntVar(&o.seconds, "seconds", 10, "how long a timed row lasts")
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "`directory` for data: the disk that is measured")
 	only := flags.String("only", "", "measure what matches this `pattern` (the server is started for each all the same)")

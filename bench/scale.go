@@ -120,7 +120,7 @@ func (t *kafkaTurn) fill() error {
 	if err := t.create("large", 6); err != nil {
 		return err
 	}
-	_, err := t.spray("large", scaleProducers, t.records/scaleProducers)
+	_, _, err := t.spray("large", spray{producers: scaleProducers, bytes: t.options.bytes, records: t.records, linger: sprayLinger})
 	if err == nil {
 		t.row("log", float64(t.records/scaleProducers*scaleProducers*t.options.bytes)/(1<<30), "GiB")
 	}

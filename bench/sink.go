@@ -47,7 +47,7 @@ func sinkTurn(ctx context.Context, o options, out *rows, run int, tools *kit.Kaf
 	go s.accept()
 	t := &kafkaTurn{ctx: ctx, options: o, out: out, run: run, subject: "sink", server: s, tools: tools, records: o.records}
 	if o.only.MatchString("producers") {
-		if err := errors.Join(t.sprayRow("one", 1), t.sprayRow("many", 64)); err != nil {
+		if err := t.manyProducers(); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// spray is a load by Go producers, each a client of its own in this process: Kafka's tool is always one, and costs more than the server.
+type spray struct {
+	name       string
+	producers  int
+	partitions int
+	bytes      int // of a record
+	records    int // of all together
+	linger     time.Duration
+}
+
+// sprayBuffered is how many records the Go producers keep between them, however many there are. Were it for each of them, 64 would keep all
+// there is to send in over a GiB of memory of this process, and first of all the row would measure that.
+const sprayBuffered = 20_000
+
+// sprayLinger is a producer's patience where a row does not say otherwise, as the Java client's.
+const sprayLinger = 5 * time.Millisecond
+
+// manyProducers compares 64 producers, and so 64 connections, with one.
+func (t *kafkaTurn) manyProducers() error {
+	for _, n := range []int{1, 64} {
+		s := spray{name: fmt.Sprintf("%d Go producers", n), producers: n, partitions: 6, bytes: t.options.bytes, records: t.records, linger: sprayLinger}
+		if err := t.sprayRow(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// small is many small requests: records of 100 bytes that wait for nobody, and records spread over more partitions than fill a batch.
+func (t *kafkaTurn) small() error {
+	return errors.Join(
+		t.sprayRow(spray{name: "100 B, no linger, 16 producers", producers: 16, partitions: 6, bytes: 100, records: t.records}),
+		t.sprayRow(spray{name: "2,000 partitions, 16 producers", producers: 16, partitions: 2000, bytes: t.options.bytes, records: t.records, linger: sprayLinger}),
+	)
+}
+
+// sprayRow adds the rows of a load on a topic of its own: throughput, and what it cost the server by bytes and by requests.
+func (t *kafkaTurn) sprayRow(s spray) error {
+	topic := fmt.Sprintf("spray-%d-%d", s.producers, s.partitions)
+	if t.server.process() != nil { // a sink has every topic
+		if err := t.topic(topic, s.partitions); err != nil {
+			return err
+		}
+	}
+	var took time.Duration
+	var requests int64
+	cost, err := t.cost(func() (err error) {
+		took, requests, err = t.spray(topic, s)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	gib := float64(s.records*s.bytes) / (1 << 30)
+	t.row("produce, "+s.name, gib*1024/took.Seconds(), "MiB/s")
+	t.row("produce, "+s.name+", records", float64(s.records)/took.Seconds(), "rec/s")
+	if t.server.process() != nil {
+		t.row("produce, "+s.name+", server CPU", cost.Seconds()/gib, "s/GiB")
+		t.row("produce, "+s.name+", server CPU by requests", cost.Seconds()/float64(requests)*1e6, "s/M")
+	}
+	return nil
+}
+
+// spray produces all records of s and returns how long it took until the last was acknowledged, and how many requests that were.
+func (t *kafkaTurn) spray(topic string, s spray) (time.Duration, int64, error) {
+	var requests produceRequests
+	clients := make([]*kgo.Client, s.producers)
+	for i := range clients {
+		c, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(s.linger),
+			kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(max(1, sprayBuffered/s.producers)), kgo.WithHooks(&requests))
+		if err != nil {
+			return 0, 0, err
+		}
+		defer c.Close()
+		clients[i] = c
+	}
+	payload := bytes.Repeat([]byte("x"), s.bytes)
+	errs := make([]error, s.producers)
+	began := time.Now()
+	var work sync.WaitGroup
+	for i, c := range clients {
+		work.Go(func() {
+			var once sync.Once
+			for range s.records / s.producers {
+				c.Produce(t.ctx, kgo.SliceRecord(payload), func(_ *kgo.Record, err error) {
+					if err != nil {
+						once.Do(func() { errs[i] = err })
+					}
+				})
+			}
+			if err := c.Flush(t.ctx); err != nil {
+				once.Do(func() { errs[i] = err })
+			}
+		})
+	}
+	work.Wait()
+	return time.Since(began), requests.n.Load(), errors.Join(errs...)
+}
+
+// produceRequests counts the Produce requests of clients.
+type produceRequests struct{ n atomic.Int64 }
+
+// OnBrokerE2E implements kgo.HookBrokerE2E.
+func (r *produceRequests) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, _ kgo.BrokerE2E) {
+	if key == int16(kmsg.Produce) {
+		r.n.Add(1)
+	}
+}
