@@ -22,6 +22,9 @@ var (
 	ErrNoUpload = errors.New("upload not found")        // completed, aborted or never started
 	ErrRange    = errors.New("range outside object")    // Get from beyond the end
 	ErrClosed   = errors.New("object writer is closed") // written to after Commit or Abort
+
+	ErrDenied      = errors.New("object store denies access")     // credentials that are missing, wrong or not enough: trying again does not help
+	ErrUnavailable = errors.New("object store does not serve us") // it is not reached, fails, or asks to slow down: trying again may help
 )
 
 // MaxPage is the most objects one List returns, and its default.

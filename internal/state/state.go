@@ -70,6 +70,9 @@ type Change struct {
 	If     int64
 	Value  []byte
 	Delete bool
+	// Frees says that the caller can give back disk space once this is stored. A store on the disk that it is about may take what is small and only
+	// such while it refuses other changes with ErrFull.
+	Frees bool
 }
 
 // Store keeps documents and leases. All methods are safe for concurrent use and may block on disk or network; what they changed is
