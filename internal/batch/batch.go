@@ -52,6 +52,7 @@ const (
 	logAppendTime = 1 << 3
 	transactional = 1 << 4
 	control       = 1 << 5
+	deleteHorizon = 1 << 6
 )
 
 // Codec returns how the records are compressed.
@@ -65,6 +66,15 @@ func (a Attributes) Transactional() bool { return a&transactional != 0 }
 
 // Control says that the batch holds a transaction marker.
 func (a Attributes) Control() bool { return a&control != 0 }
+
+// DeleteHorizon returns the time from which the batch's tombstones may go, in milliseconds since 1970, 0 if none is set. It is set by the compaction
+// that comes upon them first, and lies where else the base timestamp is: a batch that has one has its timestamps relative to it (KIP-534).
+func (h *Header) DeleteHorizon() int64 {
+	if h.Attributes&deleteHorizon == 0 {
+		return 0
+	}
+	return h.BaseTimestamp
+}
 
 // Header is the fixed part of a batch.
 type Header struct {
@@ -157,9 +167,18 @@ func Parse(b []byte) (Header, error) {
 	}, nil
 }
 
-// Verify parses the one batch that b is and checks everything that needs no decompression: length, checksum, and that the header does not
-// contradict itself.
+// Verify parses the one batch that b is and checks everything that needs no decompression: length, checksum, that the header does not
+// contradict itself, and that it has a record.
 func Verify(b []byte) (Header, error) {
+	h, err := VerifyStored(b)
+	if err == nil && h.Records == 0 {
+		err = fault(Inconsistent, "no records")
+	}
+	return h, err
+}
+
+// VerifyStored is Verify for a batch that a log has: compaction may have left no record in it.
+func VerifyStored(b []byte) (Header, error) {
 	h, err := Parse(b)
 	if err != nil {
 		return h, err
@@ -175,7 +194,7 @@ func Verify(b []byte) (Header, error) {
 
 func (h *Header) check() error {
 	switch {
-	case h.Records <= 0 || h.LastOffsetDelta < 0:
+	case h.Records < 0 || h.LastOffsetDelta < 0:
 		return fault(Inconsistent, "%d records, last offset delta %d", h.Records, h.LastOffsetDelta)
 	case h.Records > h.LastOffsetDelta+1 && h.LastOffsetDelta != 1<<31-1:
 		return fault(Inconsistent, "%d records do not fit last offset delta %d", h.Records, h.LastOffsetDelta)
@@ -200,6 +219,16 @@ func SetLogAppendTime(b []byte, ms int64) {
 	attributes := binary.BigEndian.Uint16(b[21:]) | logAppendTime
 	binary.BigEndian.PutUint16(b[21:], attributes)
 	SetMaxTimestamp(b, ms)
+}
+
+// SetProducer makes a batch one of producer p outside of any transaction, and renews the checksum.
+func SetProducer(b []byte, p Producer) {
+	attributes := binary.BigEndian.Uint16(b[21:])
+	binary.BigEndian.PutUint16(b[21:], attributes&^uint16(transactional))
+	binary.BigEndian.PutUint64(b[43:], uint64(p.ID))
+	binary.BigEndian.PutUint16(b[51:], uint16(p.Epoch))
+	binary.BigEndian.PutUint32(b[53:], uint32(p.Sequence))
+	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli))
 }
 
 // SetMaxTimestamp sets the largest timestamp of a batch to ms and renews the checksum.

@@ -187,3 +187,21 @@ func TestAttributesSayWhatTheBitsMean(t *testing.T) {
 		}
 	}
 }
+
+// TestSetProducerTakesABatchOutOfItsTransaction: only producer, sequence and the transactional bit become others.
+func TestSetProducerTakesABatchOutOfItsTransaction(t *testing.T) {
+	b := example()
+	b[22] |= 1 << 4
+	before, err := batch.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch.SetProducer(b, batch.Producer{ID: 7, Epoch: 2, Sequence: 99})
+	got, err := batch.Verify(b)
+	want := before
+	want.Attributes &^= 1 << 4
+	want.ProducerID, want.ProducerEpoch, want.BaseSequence, want.CRC = 7, 2, 99, got.CRC
+	if err != nil || got != want {
+		t.Errorf("header %+v, %v, want %+v", got, err, want)
+	}
+}

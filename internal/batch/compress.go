@@ -16,8 +16,8 @@ import (
 // DefaultMaxDecompressed bounds what one batch may decompress to, in bytes.
 const DefaultMaxDecompressed = 64 << 20
 
-// decompress returns the records of a batch in plain form. What it returns is the caller's, but for None, where it is src.
-func decompress(codec Codec, src []byte, maxBytes int) ([]byte, error) {
+// Decompress returns compressed bytes, as the records of a batch, in plain form: at most maxBytes, 0 = DefaultMaxDecompressed. Errors are a *Error. What it returns is the caller's, but for None, where it is src.
+func Decompress(codec Codec, src []byte, maxBytes int) ([]byte, error) {
 	if maxBytes <= 0 {
 		maxBytes = DefaultMaxDecompressed
 	}

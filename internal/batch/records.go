@@ -36,7 +36,7 @@ func Records(b []byte, maxBytes int, visit func(*Record) bool) error {
 	if err := h.check(); err != nil {
 		return err
 	}
-	body, err := decompress(h.Attributes.Codec(), b[HeaderSize:h.Length], maxBytes)
+	body, err := Decompress(h.Attributes.Codec(), b[HeaderSize:h.Length], maxBytes)
 	if err != nil {
 		return err
 	}
