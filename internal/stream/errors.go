@@ -17,6 +17,8 @@ var (
 	ErrFenced      = errors.New("producer epoch fenced")
 	ErrOutOfOrder  = errors.New("producer sequence out of order")
 	ErrStale       = errors.New("producer sequence older than remembered")
+	ErrTransaction = errors.New("producer has an open transaction")
+	ErrCoordinator = errors.New("transaction coordinator epoch fenced")
 	ErrFull        = errors.New("disk full")
 	ErrClosed      = errors.New("log closed")
 	ErrUnavailable = errors.New("log unavailable")

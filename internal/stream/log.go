@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -19,11 +20,17 @@ type Log interface {
 	StreamByID(ctx context.Context, id ID) (*Stream, error)
 	// Streams lists all streams by name. The slice is the caller's.
 	Streams(ctx context.Context) ([]*Stream, error)
+	// Revision returns a number that is another one whenever a stream was created, altered or deleted since. It costs no more than reading a
+	// variable: who keeps what follows from the streams that there are asks each time whether that still holds.
+	Revision() uint64
 
 	// Append hands batches to the log and returns at once; the ticket is done when every accepted one is durable (Config.Durability) and
 	// readable. Batches for one shard keep the order of the calls, also of calls from one goroutine without waiting. The log copies
 	// what it needs: the bytes are the caller's again when Append returns. Each entry is accepted or refused alone; the accepted
 	// ones of a call survive a crash together or not at all where the log can do that (the embedded engine does, a Kafka cluster does not).
+	//
+	// A transactional batch begins its producer's transaction in the shard if none is open there. Only a transaction marker ends it, and Append
+	// refuses those: who may write them is the implementation's affair.
 	Append(ctx context.Context, entries []Append) *Ticket
 
 	// Read returns whole batches of a shard from the one that holds from on, up to maxBytes, the first one whatever its size. It does not
@@ -41,8 +48,13 @@ type Log interface {
 	// offset -1 mean that there is none, as for epoch -1 and one after the current (KIP-101, KIP-320; Kafka's
 	// LeaderEpochFileCache.endOffsetFor).
 	EpochEnd(ctx context.Context, shard Shard, epoch int32) (int32, Offset, error)
+	// Aborted returns the aborted transactions of which something lies in [from, to), ordered by First: records of their producers from First to Last
+	// are not to be delivered. Those that are still open are not among them: they begin at LastStable or later. The slice is the caller's.
+	Aborted(ctx context.Context, shard Shard, from, to Offset) ([]Aborted, error)
+	// Producers returns what the shard remembers of producers, ordered by id, what is not durable yet included. The slice is the caller's.
+	Producers(ctx context.Context, shard Shard) ([]Producer, error)
 	// Trim makes before the first readable offset, and returns the start as it then is; it never moves back. before = -1 means the end.
-	// ErrOutOfRange beyond the end.
+	// ErrOutOfRange beyond the end. It may go into and beyond open transactions, which stay open.
 	Trim(ctx context.Context, shard Shard, before Offset) (Offset, error)
 	// Watch returns a watcher on no shards.
 	Watch() Watcher
@@ -89,13 +101,17 @@ type Appended struct {
 	Start     Offset    // the shard's first readable offset
 	Time      time.Time // when the log took it, if its stream has LogAppendTime; else zero
 	Duplicate bool      // an idempotent producer's repeat of a batch the log has: Base is the old one
-	Err       error     // ErrNotFound, ErrInvalid, ErrTooLarge, ErrTimestamp, ErrFenced, ErrOutOfOrder, ErrStale, ErrFull, ErrClosed; *batch.Error
+	// Err is ErrNotFound, ErrInvalid, ErrTooLarge, ErrTimestamp, ErrFenced, ErrOutOfOrder, ErrStale, ErrTransaction (a batch outside of the transaction
+	// that its producer has open here), ErrCoordinator, ErrTooMany (open transactions), ErrFull, ErrClosed; or a *batch.Error.
+	Err error
 }
 
 // Ticket is the receipt of an Append call.
 type Ticket struct {
 	done    chan struct{}
 	results []Appended
+	revise  func([]Appended)
+	revised sync.Once
 }
 
 // NewTicket returns a ticket for n entries; only a Log makes one. Whoever calls it fills Results, then calls Finish once.
@@ -107,7 +123,15 @@ func NewTicket(n int) *Ticket {
 func (t *Ticket) Done() <-chan struct{} { return t.done }
 
 // Results returns one result per entry of the call, in its order; valid after Done.
-func (t *Ticket) Results() []Appended { return t.results }
+func (t *Ticket) Results() []Appended {
+	if t.revise != nil {
+		t.revised.Do(func() { t.revise(t.results) })
+	}
+	return t.results
+}
+
+// Revise has f change the results before their first reader sees them; only a Log on a Log does that, before it hands the ticket on.
+func (t *Ticket) Revise(f func([]Appended)) { t.revise = f }
 
 // Finish makes the results final.
 func (t *Ticket) Finish() { close(t.done) }
@@ -116,7 +140,7 @@ func (t *Ticket) Finish() { close(t.done) }
 func (t *Ticket) Wait(ctx context.Context) ([]Appended, error) {
 	select {
 	case <-t.done:
-		return t.results, nil
+		return t.Results(), nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

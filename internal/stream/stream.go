@@ -3,7 +3,8 @@
 //
 // The contract is defined by the weaker facts of an Apache Kafka cluster, so that both the embedded engine and such a cluster can keep
 // it: offsets only grow but may have gaps, there is no conditional append, and the single writer of a sequence is fenced by producer id
-// and epoch. The unit everywhere is the Kafka record batch v2 (package batch): a log checks a batch's header, never its records.
+// and epoch. The unit everywhere is the Kafka record batch v2 (package batch): a log checks a batch's header, never its records, and looks into them
+// only to find a time, or to compact a stream that asks for it.
 //
 // It refuses to know topics, sequence numbers, consumer groups or clients: protocols translate those at their edge.
 package stream
@@ -104,7 +105,43 @@ type Config struct {
 	TimestampBefore time.Duration
 	TimestampAfter  time.Duration
 	Durability      Durability
+	Compaction      Compaction
+	Tier            Tier `json:",omitzero"`
 }
+
+// Tier is how the older part of a stream moves to objects, where there is a log that does that (package tier). A log that does not keeps the settings.
+// What Config.Retention and Config.RetentionBytes take is gone from both places; segments are as large and old as Compaction says. The zero value of
+// each field means its default.
+type Tier struct {
+	On             bool          // not together with Compaction.On
+	NoCopy         bool          // nothing more is copied; what was stays readable
+	Retention      time.Duration // age after which what was copied goes locally; 0 = as Config.Retention, < 0 = unlimited
+	RetentionBytes int64         // bytes that a shard keeps locally; 0 = as Config.RetentionBytes, < 0 = unlimited
+}
+
+// Compaction is how a stream keeps of the records with the same key the last one only. Retention applies beside it, unless Config.KeepAll. The zero
+// value of each field means its default, which is Kafka's; what is to be nothing or never is negative.
+//
+// The newest part of a shard is left alone, as users of Kafka know it: what would lie in its active segment, were the shard cut into segments of so
+// many bytes and such an age, each begun by the batch that does not fit the one before (package compaction).
+type Compaction struct {
+	On              bool
+	DeleteRetention time.Duration // how long a record without value, which deletes its key, stays once it was compacted; 0 = a day
+	MinDirty        float64       // share of the bytes that may be compacted and were not yet, above which it is done; 0 = a half
+	MinLag          time.Duration // how long a record is left alone at least, by its timestamp
+	MaxLag          time.Duration // how long one is left alone at most, whatever MinDirty says; 0 = no bound
+	SegmentBytes    int64         // 0 = 1 GiB
+	SegmentAge      time.Duration // 0 = 7 days
+	SegmentJitter   time.Duration // by up to so much a segment is younger
+}
+
+// The defaults of Compaction.
+const (
+	DefaultDeleteRetention = 24 * time.Hour
+	DefaultMinDirty        = 0.5
+	DefaultSegmentBytes    = 1 << 30
+	DefaultSegmentAge      = 7 * 24 * time.Hour
+)
 
 // The defaults of Config.
 const (
@@ -128,7 +165,11 @@ type Stream struct {
 // LabelInternal marks a stream that the node keeps for itself, with the name of the service it belongs to as its value.
 const LabelInternal = "freshet.internal"
 
-// Internal says that a stream is the node's own: protocols neither list it, nor let clients read, write, change or delete it.
+// LabelKinesis is the label of a stream that was made through Kinesis, which keeps its settings in it: of such a stream no record goes for its key's sake.
+const LabelKinesis = "kinesis"
+
+// Internal says that a stream is the node's own: protocols neither list it, nor let clients read, write, change or delete it. The
+// one exception is in package kafka/offsets.
 func (s *Stream) Internal() bool { return s.Labels[LabelInternal] != "" }
 
 // Shard returns the address of shard i.
@@ -149,13 +190,24 @@ type Change struct {
 	Labels map[string]string // replaces all labels if not nil
 }
 
+// Extent says where the parts of a shard are that may be tiered.
+type Extent struct {
+	Local      Offset // first offset of the local part
+	LocalBytes int64  // of its batches
+	Tiered     Offset // offset behind what is in objects, -1 if nothing is
+	Bytes      int64  // of the batches in objects
+}
+
 // Bounds are the limits of a shard at one moment.
 type Bounds struct {
 	Start Offset // first readable offset
 	End   Offset // the offset after the last readable one: the next record's, if there are no gaps
-	// LastStable is the first offset that belongs to an open transaction, or End.
+	// LastStable is the first readable offset from which on something may belong to an open transaction, or End.
 	LastStable Offset
 	// Epoch is the shard's current leader epoch: it grows whenever the end might not be what a reader saw before, after an unclean stop.
 	Epoch int32
 	Bytes int64 // stored bytes of the shard's live batches, headers included
+	// Compactions counts how often compaction has put other batches in the place of those that there were, since the log was opened. Batches and
+	// aborted transactions that were read one after the other belong together if it has not moved meanwhile (package committed).
+	Compactions int64
 }

@@ -34,6 +34,9 @@ func (l *Log) appendLocked(a stream.Append) (stream.Appended, error) {
 	if err != nil {
 		return stream.Appended{}, err
 	}
+	if h.Attributes.Control() {
+		return stream.Appended{}, fmt.Errorf("%w: a control batch is not appended, Transact takes markers", stream.ErrInvalid)
+	}
 	now := l.clock.Now()
 	if err := admit(&e.stream.Config, &h, now); err != nil {
 		return stream.Appended{}, err
@@ -52,7 +55,8 @@ func (l *Log) appendLocked(a stream.Append) (stream.Appended, error) {
 		result.Time = time.UnixMilli(taken.UnixMilli())
 	}
 	if !duplicate {
-		l.storeLocked(e, s, a.Batch, now)
+		h := l.storeLocked(e, s, a.Batch, now)
+		s.producers.Record(&h, now.UnixMilli())
 	}
 	return result, nil
 }
@@ -78,7 +82,7 @@ func admit(c *stream.Config, h *batch.Header, now time.Time) error {
 	return nil
 }
 
-func (l *Log) storeLocked(e *entry, s *shard, b []byte, now time.Time) {
+func (l *Log) storeLocked(e *entry, s *shard, b []byte, now time.Time) batch.Header {
 	b = slices.Clone(b)
 	batch.SetBase(b, int64(s.end), s.epoch())
 	if e.stream.Config.Timestamps == stream.LogAppendTime {
@@ -88,9 +92,9 @@ func (l *Log) storeLocked(e *entry, s *shard, b []byte, now time.Time) {
 	if err != nil {
 		panic(err) // it was verified above
 	}
-	s.producers.Record(&h, now.UnixMilli())
 	s.batches = append(s.batches, stored{Header: h, bytes: b, taken: now})
 	s.bytes += int64(len(b))
 	s.end = stream.Offset(h.LastOffset() + 1 + l.gap)
 	l.movedLocked(s.address)
+	return h
 }

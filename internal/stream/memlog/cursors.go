@@ -22,8 +22,13 @@ func (l *Log) Commit(_ context.Context, owner string, cursors []stream.Cursor) e
 			return err
 		}
 	}
+	l.commitLocked(owner, cursors)
+	return nil
+}
+
+func (l *Log) commitLocked(owner string, cursors []stream.Cursor) {
 	if len(cursors) == 0 {
-		return nil
+		return
 	}
 	if l.cursors[owner] == nil {
 		l.cursors[owner] = map[stream.Shard]stream.Cursor{}
@@ -31,7 +36,6 @@ func (l *Log) Commit(_ context.Context, owner string, cursors []stream.Cursor) e
 	for _, c := range cursors {
 		l.cursors[owner][c.Shard] = c
 	}
-	return nil
 }
 
 // Committed implements stream.Cursors.

@@ -29,6 +29,7 @@ type Log struct {
 	mu       sync.Mutex // guards everything below
 	closed   bool
 	streams  map[stream.ID]*entry
+	revision uint64 // of streams: how often it was changed
 	names    map[stream.Name]*entry
 	cursors  map[string]map[stream.Shard]stream.Cursor // by owner
 	watchers map[*watcher]struct{}
@@ -95,6 +96,7 @@ func (l *Log) Create(_ context.Context, spec stream.Spec) (*stream.Stream, error
 	}}
 	e.grow()
 	l.streams[id], l.names[spec.Name] = e, e
+	l.revision++
 	return e.stream, nil
 }
 
@@ -127,6 +129,7 @@ func (l *Log) Alter(_ context.Context, id stream.ID, change stream.Change) (*str
 		altered.Labels = maps.Clone(change.Labels)
 	}
 	e.stream = &altered
+	l.revision++
 	e.grow()
 	return e.stream, nil
 }
@@ -141,6 +144,7 @@ func (l *Log) Delete(_ context.Context, id stream.ID) error {
 	}
 	delete(l.streams, id)
 	delete(l.names, e.stream.Name)
+	l.revision++
 	for owner, cursors := range l.cursors {
 		maps.DeleteFunc(cursors, func(s stream.Shard, _ stream.Cursor) bool { return s.Stream == id })
 		if len(cursors) == 0 {
@@ -190,6 +194,13 @@ func (l *Log) Streams(context.Context) ([]*stream.Stream, error) {
 	}
 	slices.SortFunc(all, func(a, b *stream.Stream) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	return all, nil
+}
+
+// Revision implements stream.Log.
+func (l *Log) Revision() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.revision
 }
 
 // NewProducerID implements stream.Log.

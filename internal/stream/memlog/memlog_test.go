@@ -1,6 +1,7 @@
 package memlog_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -22,9 +23,17 @@ func TestLogKeepsTheContract(t *testing.T) {
 	streamtest.Log(t, open, streamtest.Options{
 		Clock:  func(l stream.Log) *clock.Virtual { return clocks[l] },
 		Retain: func(_ testing.TB, l stream.Log) { l.(*memlog.Log).Retain() },
+		Compact: func(t testing.TB, l stream.Log) {
+			if err := l.(*memlog.Log).Compact(); err != nil {
+				t.Fatal(err)
+			}
+		},
 		Crash: func(_ testing.TB, l stream.Log) stream.Log {
 			l.(*memlog.Log).BumpEpochs()
 			return l
+		},
+		Transact: func(l stream.Log, entries []stream.Append, cursors []stream.OwnedCursors) ([]stream.Appended, error) {
+			return l.(*memlog.Log).Transact(context.Background(), entries, cursors)
 		},
 		Close: func(t testing.TB, l stream.Log) {
 			if err := l.(*memlog.Log).Close(); err != nil {

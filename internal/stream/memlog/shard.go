@@ -16,10 +16,13 @@ import (
 type shard struct {
 	address    stream.Shard
 	start, end stream.Offset
+	clean      stream.Offset // what is before it was compacted
+	passes     int64         // Bounds.Compactions
 	bytes      int64
 	batches    []stored
 	epochs     []epoch // ascending, at least one
 	producers  *producers.Table
+	aborted    []stream.Aborted // by their markers' offsets
 }
 
 // stored is a batch as it was taken. Its bytes are not written to again.
@@ -38,7 +41,9 @@ type epoch struct {
 func (s *shard) epoch() int32 { return s.epochs[len(s.epochs)-1].number }
 
 func (s *shard) bounds() stream.Bounds {
-	return stream.Bounds{Start: s.start, End: s.end, LastStable: s.end, Epoch: s.epoch(), Bytes: s.bytes}
+	stable := s.end
+	s.producers.Open(func(_ int64, first stream.Offset) { stable = min(stable, max(first, s.start)) })
+	return stream.Bounds{Start: s.start, End: s.end, LastStable: stable, Epoch: s.epoch(), Bytes: s.bytes, Compactions: s.passes}
 }
 
 // find returns the index of the batch that holds offset, or of the next one if offset falls in a gap.
@@ -197,6 +202,7 @@ func (l *Log) trimLocked(s *shard, start stream.Offset) {
 		s.bytes -= int64(len(s.batches[0].bytes))
 		s.batches = s.batches[1:]
 	}
+	s.aborted = slices.DeleteFunc(s.aborted, func(a stream.Aborted) bool { return a.Last < start })
 	l.movedLocked(s.address)
 }
 

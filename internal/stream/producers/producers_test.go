@@ -17,9 +17,13 @@ func header(id int64, epoch int16, sequence int32, n int32) *batch.Header {
 	return &batch.Header{ProducerID: id, ProducerEpoch: epoch, BaseSequence: sequence, LastOffsetDelta: n - 1, Records: n}
 }
 
-// put checks a batch and, if it is taken, records it at offset and time.
+// put checks a batch, or the marker that a control batch is, and records it at offset and time if it is taken.
 func put(t *Table, h *batch.Header, offset int64, at int64) (Batch, bool, error) {
-	remembered, duplicate, err := t.Check(h)
+	remembered, duplicate, err := judge(t, h)
+	if err == nil && h.Attributes.Control() {
+		t.End(marker(h), at)
+		return remembered, duplicate, nil
+	}
 	if err == nil && !duplicate {
 		h.BaseOffset = offset
 		t.Record(h, at)
@@ -27,10 +31,35 @@ func put(t *Table, h *batch.Header, offset int64, at int64) (Batch, bool, error)
 	return remembered, duplicate, err
 }
 
+func judge(t *Table, h *batch.Header) (Batch, bool, error) {
+	if h.Attributes.Control() {
+		return Batch{}, false, t.CheckMarker(marker(h))
+	}
+	return t.Check(h)
+}
+
+// marker is a control header's; its offset delta stands for the coordinator's epoch.
+func marker(h *batch.Header) *batch.Marker {
+	return &batch.Marker{ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, CoordinatorEpoch: h.LastOffsetDelta}
+}
+
+// control describes the marker of a coordinator's epoch 0.
+func control(id int64, epoch int16) *batch.Header {
+	h := header(id, epoch, -1, 1)
+	h.Attributes = 1<<4 | 1<<5
+	return h
+}
+
+// within describes a batch of n records within a transaction.
+func within(id int64, epoch int16, sequence int32, n int32) *batch.Header {
+	h := header(id, epoch, sequence, n)
+	h.Attributes = 1 << 4
+	return h
+}
+
 func TestCheck(t *testing.T) {
-	control := func(id int64, epoch int16) *batch.Header {
-		h := header(id, epoch, -1, 1)
-		h.Attributes = 1<<4 | 1<<5
+	coordinator := func(h *batch.Header, epoch int32) *batch.Header {
+		h.LastOffsetDelta = epoch
 		return h
 	}
 	const last = math.MaxInt32
@@ -66,6 +95,19 @@ func TestCheck(t *testing.T) {
 		{"marker of a newer epoch begins anew", []*batch.Header{header(1, 3, 0, 1), control(1, 4)}, header(1, 4, 0, 1), -1, nil},
 		{"marker of the same epoch uses no sequence", []*batch.Header{header(1, 3, 0, 1), control(1, 3)}, header(1, 3, 1, 1), -1, nil},
 		{"marker of an older epoch is fenced", []*batch.Header{header(1, 3, 0, 1)}, control(1, 2), -1, stream.ErrFenced},
+		{"marker of an unknown producer is taken", nil, control(1, 2), -1, nil},
+		{"marker makes its producer known", []*batch.Header{control(1, 2)}, header(1, 2, 5, 1), -1, stream.ErrOutOfOrder},
+		{"marker of an older coordinator is refused", []*batch.Header{coordinator(control(1, 2), 7)}, coordinator(control(1, 2), 6), -1, stream.ErrCoordinator},
+		{"marker of a newer coordinator is taken", []*batch.Header{coordinator(control(1, 2), 7)}, coordinator(control(1, 2), 8), -1, nil},
+		{"transaction goes on", []*batch.Header{within(1, 0, 0, 3)}, within(1, 0, 3, 1), -1, nil},
+		{"transaction begins behind batches outside", []*batch.Header{header(1, 0, 0, 3)}, within(1, 0, 3, 1), -1, nil},
+		{"batch outside of the open transaction is refused", []*batch.Header{within(1, 0, 0, 3)}, header(1, 0, 3, 1), -1, stream.ErrTransaction},
+		{"batch outside is taken behind the marker", []*batch.Header{within(1, 0, 0, 3), control(1, 0)}, header(1, 0, 3, 1), -1, nil},
+		{"gap in a transaction is out of order", []*batch.Header{within(1, 0, 0, 3)}, within(1, 0, 4, 1), -1, stream.ErrOutOfOrder},
+		{"repeat in a transaction is a duplicate", []*batch.Header{within(1, 0, 0, 3)}, within(1, 0, 0, 3), 0, nil},
+		{"repeat behind the marker is a duplicate", []*batch.Header{within(1, 0, 0, 3), control(1, 0)}, within(1, 0, 0, 3), 0, nil},
+		{"batch of the ended epoch is fenced by its marker's", []*batch.Header{within(1, 0, 0, 3), control(1, 1)}, within(1, 0, 3, 1), -1, stream.ErrFenced},
+		{"next epoch's transaction begins with 0", []*batch.Header{within(1, 0, 0, 3), control(1, 1)}, within(1, 1, 0, 1), -1, nil},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -76,7 +118,7 @@ func TestCheck(t *testing.T) {
 				}
 			}
 			for _, table := range []*Table{table, reloaded(t, table)} {
-				remembered, duplicate, err := table.Check(row.batch)
+				remembered, duplicate, err := judge(table, row.batch)
 				if !errors.Is(err, row.err) || err != nil && row.err == nil {
 					t.Fatalf("error %v, want %v", err, row.err)
 				}
@@ -191,6 +233,10 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(table.Snapshot(nil))
 	f.Add(table.Snapshot(nil)[:20])
+	put(table, within(6, 0, 0, 1), 9, 1)
+	put(table, within(7, 0, 0, 1), 11, 1)
+	put(table, control(8, 0), 12, 1)
+	f.Add(table.Snapshot(nil))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		table, err := Load(src, 100)
 		if err != nil {

@@ -21,7 +21,7 @@ type operation struct {
 
 var operationKinds = []string{
 	"append", "append", "append", "append", "pipeline", "repeat", "skip", "read", "read", "trim", "commit", "forget", "time", "grow", "recreate",
-	"reopen", "crash",
+	"reopen", "crash", "transact", "transact", "end", "end",
 }
 
 var anyOperation = rapid.Custom(func(t *rapid.T) operation {
@@ -65,6 +65,7 @@ type modelShard struct {
 	records  []record // of all offsets from 0, also the trimmed ones
 	producer producerID
 	batches  []int // where the producer's batches begin in sequence, then where the next one does
+	transactions
 }
 
 func (m *model) create() {
@@ -75,7 +76,11 @@ func (m *model) create() {
 
 func (m *model) grow() {
 	for len(m.shards) < int(m.stream.Shards) {
-		m.shards = append(m.shards, &modelShard{producer: m.producer(), batches: []int{0}})
+		s := &modelShard{producer: m.producer(), batches: []int{0}}
+		for i := range s.senders {
+			s.senders[i] = sender{producerID: m.producer(), first: -1}
+		}
+		m.shards = append(m.shards, s)
 	}
 }
 
@@ -112,6 +117,10 @@ func (m *model) apply(op operation) {
 	case "forget":
 		m.expect(m.log.Forget(m.Context(), "model", []stream.Shard{address}), nil)
 		delete(m.cursors, address)
+	case "transact":
+		m.transact(s, address, op)
+	case "end":
+		m.endTransaction(s, address, op)
 	case "time":
 		m.offsetAt(s, address, int64(op.B%1000))
 	default:
@@ -262,7 +271,8 @@ func (m *model) compare(i int) {
 	s := m.shards[i]
 	m.equal(m.step+": records", m.readAll(m.stream.Shard(int32(i)), s.start), s.records[s.start:])
 	b := m.bounds(m.stream.Shard(int32(i)))
-	m.equal(m.step+": bounds", fmt.Sprint(b.Start, b.End, b.LastStable), fmt.Sprint(s.start, len(s.records), len(s.records)))
+	m.equal(m.step+": bounds", fmt.Sprint(b.Start, b.End, b.LastStable), fmt.Sprint(s.start, len(s.records), s.stable(s)))
+	m.compareAborted(s, m.stream.Shard(int32(i)), s.start, b.End)
 }
 
 func (m *model) compareCursors() {

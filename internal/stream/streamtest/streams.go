@@ -71,6 +71,28 @@ var streamCases = []testCase{
 		h.must(err)
 		h.equal("names", names(all), "[a b c]")
 	}},
+	{"the revision tells each change of the streams", func(h *harness) {
+		last := h.log.Revision()
+		moved := func(what string, want bool) {
+			h.Helper()
+			now := h.log.Revision()
+			h.equal("revision moved by "+what, now != last, want)
+			last = now
+		}
+		s := h.create("s", 1)
+		moved("create", true)
+		shards := int32(2)
+		_, err := h.log.Alter(h.Context(), s.ID, stream.Change{Shards: &shards})
+		h.must(err)
+		moved("alter", true)
+		_, err = h.log.Create(h.Context(), stream.Spec{Name: "s", Shards: 1})
+		h.is(err, stream.ErrExists)
+		_, err = h.log.Streams(h.Context())
+		h.must(err)
+		moved("reading", false)
+		h.must(h.log.Delete(h.Context(), s.ID))
+		moved("delete", true)
+	}},
 	{"unknown streams and shards are not found", func(h *harness) {
 		s := h.create("s", 2)
 		_, err := h.log.Stream(h.Context(), "t")

@@ -25,10 +25,14 @@ type Options struct {
 	Clock func(l stream.Log) *clock.Virtual
 	// Retain applies retention at once, by the log's clock.
 	Retain func(t testing.TB, l stream.Log)
+	// Compact compacts what is due at once, by the log's clock.
+	Compact func(t testing.TB, l stream.Log)
 	// Reopen stops the log cleanly and opens it anew on what it has stored.
 	Reopen func(t testing.TB, l stream.Log) stream.Log
 	// Crash stops the log without warning and opens it anew on what was durable.
 	Crash func(t testing.TB, l stream.Log) stream.Log
+	// Transact appends transaction markers and stores cursors, all of it or nothing. Cases with markers are skipped without it.
+	Transact func(l stream.Log, entries []stream.Append, cursors []stream.OwnedCursors) ([]stream.Appended, error)
 	// Close stops the log for good: every later call answers stream.ErrClosed.
 	Close func(t testing.TB, l stream.Log)
 }
@@ -39,7 +43,7 @@ func Log(t *testing.T, open func(t *testing.T) stream.Log, options ...Options) {
 	if len(options) > 0 {
 		o = options[0]
 	}
-	for _, c := range [][]testCase{streamCases, appendCases, producerCases, readCases, timeCases, trimCases, watchCases, cursorCases, restartCases} {
+	for _, c := range [][]testCase{streamCases, appendCases, producerCases, readCases, timeCases, trimCases, watchCases, cursorCases, compactCases, restartCases, transactionCases, compactTransactionCases} {
 		for _, c := range c {
 			t.Run(c.name, func(t *testing.T) {
 				c.run(newHarness(t, open(t), o))
@@ -189,7 +193,7 @@ func (h *harness) records(c stream.Chunk, from stream.Offset) []record {
 	h.Helper()
 	var all []record
 	for _, b := range c.Batches {
-		if _, err := batch.Verify(b); err != nil {
+		if _, err := batch.VerifyStored(b); err != nil {
 			h.Fatalf("a batch that was read: %v", err)
 		}
 		h.must(batch.Records(b, 0, func(r *batch.Record) bool {
