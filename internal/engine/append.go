@@ -2,13 +2,11 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/engine/format"
-	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/stream/producers"
 )
@@ -18,6 +16,7 @@ type arrival struct {
 	shard  *shard // nil once refused
 	stream *stream.Stream
 	header batch.Header
+	marker *batch.Marker // nil if the batch is none
 	bytes  []byte
 	result *stream.Appended
 }
@@ -26,7 +25,7 @@ type arrival struct {
 func (e *Engine) Append(ctx context.Context, entries []stream.Append) *stream.Ticket {
 	t := stream.NewTicket(len(entries))
 	arrivals := make([]arrival, len(entries))
-	need := e.inspect(entries, arrivals, t.Results())
+	need := e.inspect(entries, arrivals, t.Results(), false)
 	if need == 0 {
 		t.Finish()
 		return t
@@ -53,79 +52,9 @@ func (e *Engine) Append(ctx context.Context, entries []stream.Append) *stream.Ti
 	return t
 }
 
-// Transact appends batches and changes documents as one: after a crash, and to readers, there is all of it or nothing. It returns when it is
-// durable, with the results of the batches and the new versions of the documents. If a single batch is refused, or repeated, or a single
-// document is not at the version expected, nothing happens and the error is that one's. Of one idempotent producer it takes only one
-// batch per shard.
-func (e *Engine) Transact(ctx context.Context, entries []stream.Append, changes []state.Change) ([]stream.Appended, []int64, error) {
-	t := stream.NewTicket(len(entries))
-	arrivals := make([]arrival, len(entries))
-	need := e.inspect(entries, arrivals, t.Results())
-	if err := firstError(t.Results()); err != nil {
-		return nil, nil, err
-	}
-	documents, size, err := prepareDocuments(changes)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := e.enter(ctx, need+size, len(entries), false); err != nil {
-		return nil, nil, err
-	}
-	now := e.nowLocked()
-	versions, err := e.checkAllLocked(arrivals, documents, now)
-	if err != nil {
-		var winner *receipt
-		if errors.Is(err, state.ErrConflict) && e.isAheadLocked(documents) {
-			winner = e.receiptLocked()
-		}
-		e.mu.Unlock()
-		if winner != nil {
-			if err := winner.wait(ctx); err != nil {
-				return nil, nil, err
-			}
-		}
-		return nil, nil, err
-	}
-	for i := range arrivals {
-		e.placeLocked(&arrivals[i], now)
-	}
-	for _, d := range documents {
-		e.changeDocumentLocked(d, now)
-	}
-	r := e.receiptLocked()
-	e.mu.Unlock()
-	if err := r.wait(ctx); err != nil {
-		return nil, nil, err
-	}
-	return t.Results(), versions, nil
-}
-
-func firstError(results []stream.Appended) error {
-	for i := range results {
-		if err := results[i].Err; err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkAllLocked checks everything that placing would refuse, without changing anything.
-func (e *Engine) checkAllLocked(arrivals []arrival, documents []*document, now int64) ([]int64, error) {
-	for i := range arrivals {
-		a := &arrivals[i]
-		_, duplicate, err := a.judgeLocked(now)
-		if err == nil && duplicate {
-			err = fmt.Errorf("%w: producer %d sent sequence %d again", stream.ErrStale, a.header.ProducerID, a.header.BaseSequence)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return e.checkDocumentsLocked(documents)
-}
-
 // inspect checks what can be checked without the lock. It fills arrivals, and results of what is refused; it returns the room that the others need.
-func (e *Engine) inspect(entries []stream.Append, arrivals []arrival, results []stream.Appended) (need int) {
+// Of control batches it takes markers, if those may be.
+func (e *Engine) inspect(entries []stream.Append, arrivals []arrival, results []stream.Appended, markers bool) (need int) {
 	e.view.RLock()
 	for i := range entries {
 		a := &arrivals[i]
@@ -135,8 +64,8 @@ func (e *Engine) inspect(entries []stream.Append, arrivals []arrival, results []
 			continue
 		}
 		a.stream = a.shard.stream
-		if limit := a.stream.Config.MaxBatchBytes; len(a.bytes) > maxBatchBytes(limit) {
-			a.refuse(fmt.Errorf("%w: %d bytes, the stream allows %d", stream.ErrTooLarge, len(a.bytes), maxBatchBytes(limit)))
+		if limit := maxBatchBytes(a.stream.Config.MaxBatchBytes); len(a.bytes) > limit && !(markers && len(a.bytes) <= batch.MarkerSize) {
+			a.refuse(fmt.Errorf("%w: %d bytes, the stream allows %d", stream.ErrTooLarge, len(a.bytes), limit))
 		}
 	}
 	e.view.RUnlock()
@@ -151,6 +80,13 @@ func (e *Engine) inspect(entries []stream.Append, arrivals []arrival, results []
 			continue
 		}
 		need += len(a.bytes) + format.EntrySize
+		if a.header.Attributes.Control() {
+			if err := a.takeMarker(markers); err != nil {
+				a.refuse(err)
+				continue
+			}
+			need += abortedRoom
+		}
 	}
 	return need
 }
@@ -249,6 +185,9 @@ func (a *arrival) judgeLocked(now int64) (old producers.Batch, duplicate bool, e
 	if a.shard.gone {
 		return old, false, fmt.Errorf("%w: stream %s is being deleted", stream.ErrNotFound, a.stream.Name)
 	}
+	if a.marker != nil {
+		return old, false, a.judgeMarkerLocked()
+	}
 	if err := checkTimestamps(&a.stream.Config, &a.header, now); err != nil {
 		return old, false, err
 	}
@@ -273,10 +212,7 @@ func (e *Engine) placeLocked(a *arrival, now int64) bool {
 	e.open.addBatch(a, e.epoch, now)
 	s.next += stream.Offset(a.header.LastOffsetDelta) + 1
 	if a.header.ProducerID >= 0 {
-		if s.producers == nil {
-			s.producers = producers.New(e.cfg.MaxProducers)
-		}
-		s.producers.Record(&a.header, now)
+		e.rememberLocked(a, now)
 	}
 	*a.result = stream.Appended{Base: stream.Offset(a.header.BaseOffset)}
 	if a.stream.Config.Timestamps == stream.LogAppendTime {

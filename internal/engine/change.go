@@ -54,6 +54,10 @@ func newChange(k format.Kind) change {
 		return &producerIDs{}
 	case kindShard:
 		return &shardState{}
+	case kindCompacted:
+		return &compacted{}
+	case kindParts:
+		return &partsState{}
 	}
 	return nil
 }
@@ -304,5 +308,7 @@ func (c *shardState) apply(t *tables) {
 	s.start, s.end, s.next, s.bytes, s.epochs = c.start, c.end, c.end, c.size, c.epochs
 	if len(c.producers) > 0 {
 		s.producers, _ = producers.Load(c.producers, t.maxProducers) // decode has checked it
+		s.open = nil
+		s.producers.Open(s.begin)
 	}
 }

@@ -32,7 +32,7 @@ type Report struct {
 }
 
 // Check verifies a log that no process has open: every group and payload of every log file, every index, every checkpoint, and then what
-// opening would check, among it that each shard's batches follow each other; and that each has the leader epoch of its offset, which only grow. It
+// opening would check, among it that each shard's batches follow each other, but for what was compacted; and that each has the leader epoch of its offset, which only grow. It
 // changes nothing.
 // Damage is in the report; the error is for what could not be read at all, vfs.ErrLocked (wrapped) for a log in use.
 func Check(v vfs.FS, dir string) (*Report, error) {
@@ -75,15 +75,14 @@ func (c *checker) run() error {
 	e.cfg.setDefaults()
 	e.tables = newTables(e.cfg.MaxProducers)
 	e.index.budget = e.cfg.IndexBytes
-	defer func() {
-		for _, f := range e.files {
-			_ = f.release() // was only read
-		}
-	}()
+	defer e.releaseFiles()
 	if err := c.strays(); err != nil {
 		return err
 	}
 	if err := c.checkpoints(e); err != nil {
+		return err
+	}
+	if err := e.openCompacted(); err != nil {
 		return err
 	}
 	from, err := e.loadCheckpoint()
@@ -98,8 +97,12 @@ func (c *checker) run() error {
 			return err
 		}
 	}
+	if err := c.compacted(e); err != nil {
+		return err
+	}
 	t := &e.tables
-	c.report.Files, c.report.Streams, c.report.Shards = len(e.files), len(t.streams), len(t.shards)
+	c.report.Files += len(e.files)
+	c.report.Streams, c.report.Shards = len(t.streams), len(t.shards)
 	for kind, of := range t.documents {
 		if kind != leaseKind {
 			c.report.Documents += len(of)
@@ -114,6 +117,18 @@ func (c *checker) run() error {
 	return c.damaged(e.checkContiguous())
 }
 
+// releaseFiles closes files that were only read.
+func (e *Engine) releaseFiles() {
+	for _, f := range e.files {
+		_ = f.release()
+	}
+	for _, f := range e.compacted {
+		if f.file != nil {
+			_ = f.release()
+		}
+	}
+}
+
 // strays names the files that are in the log's directory by mistake. Hidden ones are the system's.
 func (c *checker) strays() error {
 	names, err := c.fs.List(filepath.Join(c.dir, logDir))
@@ -122,7 +137,7 @@ func (c *checker) strays() error {
 	}
 	for _, name := range names {
 		_, ok := parseFileName(name)
-		if !ok && !strings.HasPrefix(name, ".") && !slices.Contains([]string{nextName, rewriteTmp, spareName}, name) {
+		if !ok && !strings.HasPrefix(name, ".") && !slices.Contains([]string{nextName, rewriteTmp, compactTmp, spareName}, name) {
 			c.report.Stray = append(c.report.Stray, filepath.Join(logDir, name))
 		}
 	}
@@ -231,9 +246,10 @@ func (c *checker) epochs(e *Engine, f *logFile, g *format.Group, at int64) error
 func (c *checker) count(g *format.Group) {
 	c.report.Groups++
 	_ = g.Each(func(e format.Entry, _ []byte, _ int) error {
-		if e.Kind == format.KindBatch {
+		switch {
+		case e.Kind == format.KindBatch:
 			c.report.Batches++
-		} else {
+		case e.Kind >= format.KindChange:
 			c.report.Changes++
 		}
 		return nil
@@ -254,11 +270,11 @@ func (c *checker) index(f *logFile, directory []format.Span) error {
 	}
 	for i := range directory {
 		d := &directory[i]
-		extents, err := (&span{Span: *d, file: f}).readExtents()
+		x, err := (&span{Span: *d, file: f}).readIndex()
 		sp := of[d.Shard]
 		if err != nil {
 			var corrupt *stream.CorruptError
-			if sp != nil && errors.As(err, &corrupt) && format.Sum(format.AppendExtents(nil, sp.extents)) == d.Sum {
+			if sp != nil && errors.As(err, &corrupt) && format.Sum((&shardIndex{sp.extents, sp.aborted}).append(nil)) == d.Sum {
 				c.mended++
 				err = f.corrupt(corrupt.Byte, "%s: the next read makes it again from the file's groups", corrupt.Reason)
 			}
@@ -270,14 +286,27 @@ func (c *checker) index(f *logFile, directory []format.Span) error {
 		if sp == nil {
 			continue // deleted or trimmed since
 		}
-		have := map[format.Extent]bool{}
-		for _, x := range extents {
-			have[x] = true
+		if err := c.damaged(sp.compare(d.Position, &x)); err != nil {
+			return err
 		}
-		for _, x := range sp.extents {
-			if !have[x] {
-				return c.damaged(f.corrupt(d.Position, "index does not have the batch at byte %d, offset %d of shard %d of stream %s", x.Position, x.Base, d.Shard.Index, d.Shard.Stream))
-			}
+	}
+	return nil
+}
+
+// compare says what of the span, as the file's groups have it, is not in the file's index at a position.
+func (sp *span) compare(at int64, x *shardIndex) error {
+	have := map[format.Extent]bool{}
+	for _, x := range x.extents {
+		have[x] = true
+	}
+	for _, x := range sp.extents {
+		if !have[x] {
+			return sp.file.corrupt(at, "index does not have the batch at byte %d, offset %d of shard %d of stream %s", x.Position, x.Base, sp.Shard.Index, sp.Shard.Stream)
+		}
+	}
+	for _, a := range sp.aborted {
+		if !slices.Contains(x.aborted, a) {
+			return sp.file.corrupt(at, "index does not have the transaction that was aborted at offset %d of shard %d of stream %s", a.Last, sp.Shard.Index, sp.Shard.Stream)
 		}
 	}
 	return nil

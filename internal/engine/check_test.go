@@ -121,7 +121,7 @@ func TestDamageIsNotTorn(t *testing.T) {
 	path := filepath.Join(c.Dir, logDir, names[len(names)-1])
 	groups, end := liveGroups(t, disk, path, shards)
 	middle := groups[len(groups)/2]
-	for what, change := range map[string]func(vfs.File) error{"a flipped bit": flipAt(middle+100, 3), "a truncated file": cutAt((middle + end) / 2)} {
+	for what, change := range map[string]func(vfs.File) error{"a flipped bit": flipAt(middle+format.GroupHeaderSize+2, 3), "a truncated file": cutAt((middle + end) / 2)} {
 		r, err := Check(copyOf(t, disk, path, change), c.Dir)
 		must(t, err)
 		if len(r.Damage) == 0 || r.TornFile != "" {

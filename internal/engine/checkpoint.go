@@ -70,6 +70,9 @@ func (e *Engine) snapshot(states []producerState) (format.CheckpointHeader, []by
 		}
 		add(&shardState{shard: s.id, start: s.start, end: s.end, size: s.bytes, epochs: s.epochs, producers: tables[s]})
 	}
+	for _, c := range e.partStates() {
+		add(c)
+	}
 	for _, of := range sorted(t.documents, compare[string]) {
 		for _, d := range sorted(of, compare[string]) {
 			add(d)

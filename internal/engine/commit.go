@@ -181,6 +181,9 @@ func (e *Engine) publish(g *group) {
 		}
 		b.result.Start = b.shard.start
 	}
+	for i := range g.turns {
+		g.turns[i].apply()
+	}
 	for _, c := range g.changes {
 		c.apply(&e.tables)
 	}

@@ -28,7 +28,8 @@ type Config struct {
 	PinnedBytes int64
 	// IndexBytes bounds the memory for the indexes of finished files.
 	IndexBytes int64
-	// AheadBytes bounds the memory for what is read from files before it is asked for, in parts of ReadBytes. Each may have the rest of one batch more.
+	// AheadBytes bounds the memory for what is read from files before it is asked for, and stays for others who read the same, in parts of ReadBytes. Each
+	// may have the rest of one batch more.
 	AheadBytes int64
 	// FileBytes is the size at which a log file is finished; MaxExtents the number of batches at which it is, whatever its size.
 	FileBytes  int64
@@ -44,12 +45,17 @@ type Config struct {
 	ZeroBytes     int64
 	// ReadBytes bounds one read from a file.
 	ReadBytes int64
-	// RetentionInterval is how often old batches are looked for.
+	// RetentionInterval is how often old batches are looked for, silent producers and what nobody reads any more.
 	RetentionInterval time.Duration
 	// SpaceInterval is how often a full disk is asked for space.
 	SpaceInterval time.Duration
 	// RewriteDead is the share of dead bytes from which a file is written anew without them, 0..1; >= 1 never, then only wholly dead files go.
 	RewriteDead float64
+	// CompactInterval is how often shards are looked for that are to be compacted, CompactRate how many bytes a second that reads and writes at most
+	// (< 0 = no bound), CompactMemory how many bytes it takes to remember keys: with more keys a shard is compacted in several passes.
+	CompactInterval time.Duration
+	CompactRate     int64
+	CompactMemory   int64
 	// MaxShards bounds the shards of all streams: each costs memory, and a place in every checkpoint, as long as it is there.
 	MaxShards int
 	// ProducerExpiration is how long a silent idempotent producer is remembered, MaxProducers how many per shard.
@@ -84,7 +90,7 @@ func (c *Config) setDefaults() {
 	orDefault(&c.TailBytes, 64*mib)
 	orDefault(&c.PinnedBytes, 64*mib)
 	orDefault(&c.IndexBytes, 32*mib)
-	orDefault(&c.AheadBytes, 16*mib)
+	orDefault(&c.AheadBytes, 32*mib)
 	orDefault(&c.FileBytes, 256*mib)
 	orDefault(&c.MaxExtents, 1<<19)
 	orDefault(&c.GroupBytes, 4*mib)
@@ -95,6 +101,9 @@ func (c *Config) setDefaults() {
 	orDefault(&c.RetentionInterval, 30*time.Second)
 	orDefault(&c.SpaceInterval, time.Second)
 	orDefault(&c.RewriteDead, 0.5)
+	orDefault(&c.CompactInterval, 15*time.Second)
+	orDefault(&c.CompactRate, 64*mib)
+	orDefault(&c.CompactMemory, 64*mib)
 	orDefault(&c.MaxShards, 200_000)
 	orDefault(&c.ProducerExpiration, producers.DefaultExpiration)
 	orDefault(&c.MaxProducers, producers.DefaultMaxProducers)
@@ -125,6 +134,9 @@ func (c Config) Validate() error {
 	between("ReadBytes", c.ReadBytes, kib, 64*mib)
 	between("RetentionInterval", int64(c.RetentionInterval), int64(time.Millisecond), 1<<62)
 	between("SpaceInterval", int64(c.SpaceInterval), int64(time.Millisecond), 1<<62)
+	between("CompactInterval", int64(c.CompactInterval), int64(time.Millisecond), 1<<62)
+	between("CompactRate", c.CompactRate, -1<<62, 1<<62)
+	between("CompactMemory", c.CompactMemory, kib, 1<<40)
 	between("MaxShards", int64(c.MaxShards), 1, 1<<30)
 	between("MaxProducers", int64(c.MaxProducers), 1, 1<<30)
 	if c.RewriteDead < 0 {

@@ -30,6 +30,7 @@ const crashSeeds = 6
 //   - of batches and documents that belong together there are all or none
 //   - documents, cursors and starts are those last acknowledged, or the one on its way
 //   - an idempotent producer goes on where it was: its repeats are told from what is new
+//   - of transactions (crash_transactions_test.go) each end is there wholly or not at all, and open and aborted ones are what the batches say
 //   - a check finds no damage
 //   - the log goes on, and a clean restart changes nothing
 func TestPowerCut(t *testing.T) {
@@ -157,6 +158,7 @@ type workload struct {
 	pending  []*unit
 	stats    Stats
 	inFlight int // batches of the producer that may be on their way
+	tx       transactions
 }
 
 func newWorkload(t *testing.T, seed uint64) *workload {
@@ -201,6 +203,7 @@ func (w *workload) run() {
 		must(w.t, err)
 		w.streams = append(w.streams, s)
 	}
+	w.beginTransactions()
 	for range 40 + w.random.IntN(80) {
 		w.operate()
 	}
@@ -210,7 +213,9 @@ func (w *workload) run() {
 }
 
 func (w *workload) operate() {
-	switch n := w.random.IntN(20); {
+	switch n := w.random.IntN(30); {
+	case n >= 20:
+		w.operateTransactions()
 	case n < 11:
 		w.append(1 + w.random.IntN(3))
 	case n < 12:
@@ -351,7 +356,7 @@ func (w *workload) transact() {
 	value := fmt.Sprint(u.entries[0].ids[0])
 	w.ask(u)
 	w.change(w.state, "document "+key.ID, value, func() error {
-		results, _, err := w.engine.Transact(context.Background(), u.appends(), []state.Change{{Key: key, If: state.Any, Value: []byte(value)}})
+		results, _, err := w.engine.Transact(context.Background(), u.appends(), nil, []state.Change{{Key: key, If: state.Any, Value: []byte(value)}})
 		if err == nil {
 			w.acknowledge(u, results)
 		}
@@ -388,6 +393,7 @@ func (w *workload) verify(c cut) {
 	found := w.verifyStreams(e, c)
 	w.verifyUnits(e, c, found)
 	w.verifyState(e, c)
+	w.verifyTransactions(e, c)
 	if !w.t.Failed() {
 		w.goOn(e, c, found)
 	}
@@ -564,6 +570,7 @@ func (w *workload) goOn(e *Engine, c cut, found map[uint64]spot) {
 	if _, err := e.StreamByID(ctx, w.streams[0].ID); err != nil {
 		return
 	}
+	w.endAllTransactions(e)
 	before := len(readAll(w.t, e, w.producerShard()))
 	missing := 0
 	for _, u := range w.units {
@@ -595,6 +602,7 @@ func (w *workload) goOn(e *Engine, c cut, found map[uint64]spot) {
 		w.t.Errorf("open after clean close: %v", err)
 		return
 	}
+	w.compareTransactions(again, true)
 	b2, err := again.Bounds(ctx, w.producerShard())
 	must(w.t, err)
 	if b2 != b || len(readAll(w.t, again, w.producerShard())) != len(after) {

@@ -15,21 +15,25 @@ const maxOwnerBytes = 1 * kib
 
 // Commit implements stream.Cursors.
 func (e *Engine) Commit(ctx context.Context, owner string, cursors []stream.Cursor) error {
+	if err := e.checkCursors(owner, cursors); err != nil || len(cursors) == 0 {
+		return err
+	}
+	return e.propose(ctx, false, &cursorsChange{owner: owner, cursors: append([]stream.Cursor(nil), cursors...)})
+}
+
+// checkCursors says whether cursors of an owner may be stored.
+func (e *Engine) checkCursors(owner string, cursors []stream.Cursor) error {
 	if owner == "" || len(owner) > maxOwnerBytes {
 		return fmt.Errorf("%w: cursor owner of %d bytes must have 1 to %d", stream.ErrInvalid, len(owner), maxOwnerBytes)
 	}
 	e.view.RLock()
+	defer e.view.RUnlock()
 	for i := range cursors {
 		if id := cursors[i].Shard; e.tables.shards[id] == nil {
-			defer e.view.RUnlock()
 			return e.noShardLocked(id)
 		}
 	}
-	e.view.RUnlock()
-	if len(cursors) == 0 {
-		return nil
-	}
-	return e.propose(ctx, false, &cursorsChange{owner: owner, cursors: append([]stream.Cursor(nil), cursors...)})
+	return nil
 }
 
 // Committed implements stream.Cursors.

@@ -36,6 +36,9 @@ func filled(t *testing.T, closeIt bool) (*vfs.Mem, Config, []stream.Shard) {
 	must(t, err)
 	for i := range 90 {
 		testAppend(t, e, shards[i%4], batchOf(200+i*30))
+		if i%6 == 0 {
+			abortedIn(t, e, shards[i%4], int64(i))
+		}
 		if i < 50 {
 			testAppend(t, e, drop.Shard(0), batchOf(6*kib))
 		}
@@ -78,6 +81,11 @@ func content(t *testing.T, e *Engine, shards []stream.Shard) (string, error) {
 			}
 			chunk.Release()
 		}
+		aborted, err := e.Aborted(context.Background(), s, b.Start, b.End)
+		if err != nil {
+			return all.String(), err
+		}
+		fmt.Fprintf(&all, "stable %d aborted %v\n", b.LastStable, aborted)
 	}
 	documents, err := e.State().List(context.Background(), "k", "")
 	if err != nil {
@@ -265,7 +273,7 @@ func TestDump(t *testing.T) {
 	}
 	out.Reset()
 	must(t, Dump(disk, c.Dir, DumpOptions{}, &out))
-	for _, want := range []string{"group ", "batch s0/0 offset=0..", "cursors of \"me\": 1", "document k/"} {
+	for _, want := range []string{"group ", "batch s0/0 offset=0..", " transactional\n", " marker=abort coordinator=0\n", "aborted producer=0 offset=1..2\n", "cursors of \"me\": 1", "document k/"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the dump does not have %q", want)
 		}
@@ -302,7 +310,7 @@ func TestDumpAsJSON(t *testing.T) {
 			t.Fatalf("a record without offset or value: %s", line)
 		}
 	}
-	for _, want := range []string{"file", "group", "batch", "record", "delete", "document", "cursors"} {
+	for _, want := range []string{"file", "group", "batch", "record", "aborted", "delete", "document", "cursors"} {
 		if types[want] == 0 {
 			t.Errorf("no line of type %q among %v", want, types)
 		}

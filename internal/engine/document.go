@@ -90,7 +90,7 @@ func (e *Engine) changeDocumentLocked(d *document, now int64) {
 
 // Apply implements state.Store.
 func (s *store) Apply(ctx context.Context, changes ...state.Change) ([]int64, error) {
-	_, versions, err := s.engine().Transact(ctx, nil, changes)
+	_, versions, err := s.engine().Transact(ctx, nil, nil, changes)
 	return versions, stateError(err)
 }
 

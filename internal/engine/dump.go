@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/engine/format"
@@ -25,7 +26,8 @@ type DumpOptions struct {
 	OneShard bool
 }
 
-// Dump prints the groups and batches of a log that no process has open, one line each, in the order of the files. It ends with an error where
+// Dump prints the groups and batches of a log that no process has open, one line each, in the order of the files, those of
+// what was compacted last: changes say which of it is live. It ends with an error where
 // they are not as they were written, and with stream.ErrNotFound (wrapped) if the log knows nothing of the one stream or shard that is asked for.
 func Dump(v vfs.FS, dir string, o DumpOptions, w io.Writer) error {
 	lock, err := v.Lock(filepath.Join(dir, lockName))
@@ -60,15 +62,14 @@ func (d *dumper) run(v vfs.FS, dir string) error {
 	e := &Engine{cfg: Config{Dir: dir, FS: readOnly{v}}}
 	e.cfg.setDefaults()
 	e.tables = newTables(e.cfg.MaxProducers)
+	defer e.releaseFiles()
+	if err := e.openCompacted(); err != nil {
+		return err
+	}
 	from, err := e.loadCheckpoint()
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, f := range e.files {
-			_ = f.release() // was only read
-		}
-	}()
 	if err := e.openFiles(from); err != nil {
 		return err
 	}
@@ -76,7 +77,10 @@ func (d *dumper) run(v vfs.FS, dir string) error {
 	for _, s := range e.tables.streams {
 		d.meet(s)
 	}
-	for _, f := range e.files {
+	for _, f := range slices.Concat(e.files, e.tables.compactedFiles()) {
+		if f.file == nil {
+			return f.broken
+		}
 		if err := d.walk(e, f); err != nil {
 			return err
 		}
@@ -133,8 +137,11 @@ func (d *dumper) group(g *format.Group, at int64) error {
 		}
 	}
 	return g.Each(func(e format.Entry, payload []byte, in int) error {
-		if e.Kind == format.KindBatch {
+		switch e.Kind {
+		case format.KindBatch:
 			return d.batch(&e, payload, at+int64(in))
+		case format.KindAborted:
+			return d.aborted(&e, payload)
 		}
 		c, err := decodeChange(e.Kind, payload)
 		if err != nil {
@@ -151,20 +158,19 @@ func (d *dumper) group(g *format.Group, at int64) error {
 }
 
 func (d *dumper) batch(e *format.Entry, b []byte, at int64) error {
-	o := &d.options
 	h, err := batch.Parse(b)
 	if err != nil {
 		return err
 	}
 	name := d.names[e.Shard.Stream]
-	if o.Stream != "" && o.Stream != name || o.OneShard && o.Shard != e.Shard.Index || stream.Offset(h.LastOffset()) < o.From {
+	if !d.wanted(e, stream.Offset(h.LastOffset())) {
 		return nil
 	}
 	d.printed = true
-	if err := d.print(newBatchLine(d.file, at, name, e, &h)); err != nil {
+	if err := d.print(newBatchLine(d.file, at, name, e, &h, b)); err != nil {
 		return err
 	}
-	if o.Records {
+	if d.options.Records {
 		if err := d.records(name, e.Shard, b); err != nil {
 			return err
 		}
@@ -173,6 +179,20 @@ func (d *dumper) batch(e *format.Entry, b []byte, at int64) error {
 		return errEnough
 	}
 	return nil
+}
+
+// wanted says whether something of a shard is asked for that ends with an offset.
+func (d *dumper) wanted(e *format.Entry, last stream.Offset) bool {
+	o := &d.options
+	return (o.Stream == "" || o.Stream == d.names[e.Shard.Stream]) && (!o.OneShard || o.Shard == e.Shard.Index) && last >= o.From
+}
+
+func (d *dumper) aborted(e *format.Entry, payload []byte) error {
+	a, err := format.ReadAborted(payload)
+	if err != nil || !d.wanted(e, a.Last) {
+		return err
+	}
+	return d.print(newAbortedLine(d.names[e.Shard.Stream], e.Shard, &a))
 }
 
 func (d *dumper) records(name stream.Name, of stream.Shard, b []byte) error {

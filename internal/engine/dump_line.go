@@ -10,7 +10,7 @@ import (
 )
 
 // The lines of a dump. Each is for humans as a String and for machines as JSON, where Type tells the lines apart: "file", "group", "batch",
-// "record", "unreadable", and the changes of state. Bytes that clients sent are base64 there, null where there are none.
+// "record", "unreadable", "aborted", and the changes of state. Bytes that clients sent are base64 there, null where there are none.
 
 type fileLine struct {
 	Type       string `json:"type"`
@@ -57,15 +57,26 @@ type batchLine struct {
 	ProducerID    int64       `json:"producer_id"`
 	ProducerEpoch int16       `json:"producer_epoch"`
 	BaseSequence  int32       `json:"base_sequence"`
+	Transactional bool        `json:"transactional,omitempty"`
+	// Marker is "commit" or "abort" if the batch is the marker that ends its producer's transaction, by a coordinator of that epoch.
+	Marker           string `json:"marker,omitempty"`
+	CoordinatorEpoch *int32 `json:"coordinator_epoch,omitempty"`
 }
 
-func newBatchLine(file string, at int64, name stream.Name, e *format.Entry, h *batch.Header) batchLine {
-	return batchLine{
+func newBatchLine(file string, at int64, name stream.Name, e *format.Entry, h *batch.Header, b []byte) batchLine {
+	l := batchLine{
 		Type: "batch", File: file, Byte: at, Size: h.Length, Stream: name, StreamID: e.Shard.Stream.String(), Shard: e.Shard.Index,
 		BaseOffset: h.BaseOffset, LastOffset: h.LastOffset(), LeaderEpoch: h.LeaderEpoch, Records: h.Records, Codec: h.Attributes.Codec().String(),
 		MaxTimestamp: time.UnixMilli(h.MaxTimestamp).UTC(), Appended: time.UnixMilli(e.Time).UTC(),
-		ProducerID: h.ProducerID, ProducerEpoch: h.ProducerEpoch, BaseSequence: h.BaseSequence,
+		ProducerID: h.ProducerID, ProducerEpoch: h.ProducerEpoch, BaseSequence: h.BaseSequence, Transactional: h.Attributes.Transactional(),
 	}
+	if m, err := batch.ParseMarker(b); err == nil {
+		l.Marker, l.CoordinatorEpoch = "abort", &m.CoordinatorEpoch
+		if m.Commit {
+			l.Marker = "commit"
+		}
+	}
+	return l
 }
 
 // String is the line without --json.
@@ -74,9 +85,36 @@ func (l batchLine) String() string {
 	if name == "" {
 		name = l.StreamID + " (deleted)"
 	}
-	return fmt.Sprintf("    batch %s/%d offset=%d..%d byte=%d size=%d epoch=%d records=%d codec=%s timestamp=%s appended=%s producer=%d/%d sequence=%d",
+	transaction := ""
+	switch {
+	case l.Marker != "":
+		transaction = fmt.Sprintf(" marker=%s coordinator=%d", l.Marker, *l.CoordinatorEpoch)
+	case l.Transactional:
+		transaction = " transactional"
+	}
+	return fmt.Sprintf("    batch %s/%d offset=%d..%d byte=%d size=%d epoch=%d records=%d codec=%s timestamp=%s appended=%s producer=%d/%d sequence=%d%s",
 		name, l.Shard, l.BaseOffset, l.LastOffset, l.Byte, l.Size, l.LeaderEpoch, l.Records, l.Codec,
-		l.MaxTimestamp.Format(time.RFC3339Nano), l.Appended.Format(time.RFC3339Nano), l.ProducerID, l.ProducerEpoch, l.BaseSequence)
+		l.MaxTimestamp.Format(time.RFC3339Nano), l.Appended.Format(time.RFC3339Nano), l.ProducerID, l.ProducerEpoch, l.BaseSequence, transaction)
+}
+
+// abortedLine is a transaction that the batch before it has aborted.
+type abortedLine struct {
+	Type        string      `json:"type"`
+	Stream      stream.Name `json:"stream,omitempty"`
+	StreamID    string      `json:"stream_id"`
+	Shard       int32       `json:"shard"`
+	ProducerID  int64       `json:"producer_id"`
+	FirstOffset int64       `json:"first_offset"`
+	LastOffset  int64       `json:"last_offset"`
+}
+
+func newAbortedLine(name stream.Name, of stream.Shard, a *stream.Aborted) abortedLine {
+	return abortedLine{"aborted", name, of.Stream.String(), of.Index, a.ProducerID, int64(a.First), int64(a.Last)}
+}
+
+// String is the line without --json.
+func (l abortedLine) String() string {
+	return fmt.Sprintf("      aborted producer=%d offset=%d..%d", l.ProducerID, l.FirstOffset, l.LastOffset)
 }
 
 type recordLine struct {
@@ -128,6 +166,8 @@ type changeLine struct {
 	Shards   int32        `json:"shards,omitempty"`
 	Shard    *int32       `json:"shard,omitempty"`
 	Start    *int64       `json:"start,omitempty"`
+	End      *int64       `json:"end,omitempty"`
+	File     string       `json:"file,omitempty"` // none: nothing is left of what was compacted
 	Kind     string       `json:"kind,omitempty"`
 	ID       string       `json:"id,omitempty"`
 	Version  *int64       `json:"version,omitempty"` // 0 = deleted
@@ -184,6 +224,16 @@ func lineOf(c change) *changeLine {
 		return l
 	case *epochChange:
 		return &changeLine{Type: "epoch", Epoch: &c.epoch, text: fmt.Sprintf("leader epoch %d", c.epoch)}
+	case *compacted:
+		l := &changeLine{
+			Type: "compacted", StreamID: c.shard.Stream.String(), Shard: &c.shard.Index, Start: new(int64(c.from)), End: new(int64(c.to)),
+			text: fmt.Sprintf("compacted stream=%s shard=%d from=%d to=%d", c.shard.Stream, c.shard.Index, c.from, c.to),
+		}
+		if c.file > 0 {
+			l.File = compactedName(c.file)
+			l.text += " file=" + l.File
+		}
+		return l
 	case *producerIDs:
 		return &changeLine{Type: "producer-ids", Next: &c.next, text: fmt.Sprintf("producer ids below %d are reserved", c.next)}
 	}

@@ -9,8 +9,10 @@
 //
 // The types to know: Engine, Config, and Check, which verifies a directory offline.
 //
-// Four goroutines: commit writes groups, finishFiles completes full files, provide keeps space ahead of the writer, maintain applies retention
-// and gives space back. Two locks, taken in this order: Engine.mu guards what writers see, Engine.view what readers see, which is never more
+// Of streams that ask for it the last record of each key is kept, in files of their own (compact.go).
+//
+// Five goroutines: commit writes groups, finishFiles completes full files, provide keeps space ahead of the writer, maintain applies retention
+// and gives space back, compact compacts. Two locks, taken in this order: Engine.mu guards what writers see, Engine.view what readers see, which is never more
 // than what is durable. The small locks of a file, of the caches and of watchers come after both, that of the spare file before.
 //
 // It refuses to serve bytes that are not as they were written, to go on after a failed fsync, and to open a directory twice. It knows
@@ -67,11 +69,15 @@ type Engine struct {
 
 	view        sync.RWMutex
 	tables      tables
-	files       []*logFile  // by number
-	checkpoints []savedMark // oldest first
+	files       []*logFile          // by number
+	checkpoints []savedMark         // oldest first
+	compacted   map[uint64]*logFile // by number: files of what is compacted
 
 	closed  bool // guarded by view: nothing is answered any more
 	watches watches.Set
+
+	compactor *compactor
+	upkeep    upkeep
 
 	index       indexCache
 	mending     sync.Mutex // one damaged list of extents is made again at a time; before mu
@@ -141,6 +147,8 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		committed: make(chan struct{}),
 		completed: make(chan struct{}),
 	}
+	e.upkeep.init(&e.cfg)
+	e.compactor = newCompactor(e)
 	began := cfg.Clock.Now()
 	if err := e.recover(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open log %s: %w", cfg.Dir, err), e.letGo())
@@ -172,6 +180,7 @@ func (e *Engine) start() {
 	})
 	e.ended.Go(e.provide)
 	e.ended.Go(e.maintain)
+	e.ended.Go(e.compact)
 }
 
 // letGo closes files and lock.
@@ -180,6 +189,11 @@ func (e *Engine) letGo() error {
 	var errs []error
 	for _, f := range e.files {
 		errs = append(errs, f.release())
+	}
+	for _, f := range e.compacted {
+		if f.file != nil {
+			errs = append(errs, f.release())
+		}
 	}
 	e.tail.clear()
 	return errors.Join(append(errs, e.lock.Close())...)

@@ -21,6 +21,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// never is an interval for what tests do themselves.
+const never = 1 << 60
+
 var epoch = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // seeded is a reproducible io.Reader.
@@ -38,7 +41,7 @@ func newSeeded(seed uint64) seeded {
 func tiny(fs vfs.FS) Config {
 	return Config{
 		Dir: "/data", FS: fs, Clock: clock.NewVirtual(epoch), Random: newSeeded(1), Logger: testLogger(),
-		TailBytes: 32 * kib, IndexBytes: 1, AheadBytes: 16 * kib, FileBytes: 64 * kib, GroupBytes: 16 * kib, MaxUnitBytes: 4 * mib, AllocateBytes: 16 * kib, ZeroBytes: 8 * kib, ReadBytes: 8 * kib,
+		TailBytes: 32 * kib, IndexBytes: 1, AheadBytes: 16 * kib, FileBytes: 64 * kib, GroupBytes: 16 * kib, MaxUnitBytes: 4 * mib, AllocateBytes: 16 * kib, ZeroBytes: 8 * kib, ReadBytes: 8 * kib, CompactRate: -1, CompactInterval: never,
 	}
 }
 
@@ -58,7 +61,7 @@ var configurations = map[string]func(vfs.FS) Config{
 		return c
 	},
 	"defaults": func(fs vfs.FS) Config {
-		return Config{Dir: "/data", FS: fs, Clock: clock.NewVirtual(epoch), Random: newSeeded(1), AllocateBytes: 64 * kib, ZeroBytes: 16 * kib}
+		return Config{Dir: "/data", FS: fs, Clock: clock.NewVirtual(epoch), Random: newSeeded(1), AllocateBytes: 64 * kib, ZeroBytes: 16 * kib, CompactRate: -1, CompactInterval: never}
 	},
 }
 
@@ -88,8 +91,9 @@ func TestLog(t *testing.T) {
 				return e
 			}
 			streamtest.Log(t, open, streamtest.Options{
-				Clock:  func(l stream.Log) *clock.Virtual { return l.(*Engine).cfg.Clock.(*clock.Virtual) },
-				Retain: func(t testing.TB, l stream.Log) { must(t, l.(*Engine).retain(context.Background())) },
+				Clock:   func(l stream.Log) *clock.Virtual { return l.(*Engine).cfg.Clock.(*clock.Virtual) },
+				Retain:  func(t testing.TB, l stream.Log) { must(t, l.(*Engine).retain(context.Background())) },
+				Compact: func(t testing.TB, l stream.Log) { must(t, l.(*Engine).CompactNow(context.Background())) },
 				Reopen: func(t testing.TB, l stream.Log) stream.Log {
 					e := l.(*Engine)
 					must(t, e.Close())
@@ -105,6 +109,10 @@ func TestLog(t *testing.T) {
 					again := mustOpen(t, c)
 					closing(t, again)
 					return again
+				},
+				Transact: func(l stream.Log, entries []stream.Append, cursors []stream.OwnedCursors) ([]stream.Appended, error) {
+					results, _, err := l.(*Engine).Transact(context.Background(), entries, cursors, nil)
+					return results, err
 				},
 				Close: func(t testing.TB, l stream.Log) { must(t, l.(*Engine).Close()) },
 			})

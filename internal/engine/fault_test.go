@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -22,6 +23,8 @@ type ledger struct {
 	shard  stream.Shard
 	bases  []stream.Offset // acknowledged batches
 	values map[string]string
+	within stream.Shard // of transactions, each of which is aborted with a document of its number
+	ended  int          // of them that were acknowledged
 }
 
 // exercise uses every part of the engine once and notes what was acknowledged; errors are expected and end the part.
@@ -36,7 +39,15 @@ func exercise(e *Engine, l *ledger) {
 	if err != nil {
 		return
 	}
+	transactions, err := e.Create(ctx, stream.Spec{Name: "transactions", Shards: 1})
+	if err != nil {
+		return
+	}
+	l.within = transactions.Shard(0)
 	for i := range 24 {
+		if i%3 == 0 {
+			abortOne(e, l)
+		}
 		entries := []stream.Append{{Shard: s.Shard(0), Batch: batchOf(3 * kib)}, {Shard: dropped.Shard(0), Batch: batchOf(6 * kib)}}
 		r, _ := e.Append(ctx, entries).Wait(ctx)
 		if r[0].Err == nil {
@@ -52,6 +63,37 @@ func exercise(e *Engine, l *ledger) {
 		c.Release()
 	}
 	_ = e.Delete(ctx, dropped.ID)
+}
+
+// abortOne aborts a transaction if all before it was acknowledged.
+func abortOne(e *Engine, l *ledger) {
+	ctx := context.Background()
+	n := l.ended + 1
+	r, _ := e.Append(ctx, []stream.Append{{Shard: l.within, Batch: within(int64(n), 0)}}).Wait(ctx)
+	if r[0].Err != nil {
+		return
+	}
+	document := state.Change{Key: state.Key{Kind: "transactions", ID: "ended"}, If: state.Any, Value: fmt.Append(nil, n)}
+	if _, _, err := e.Transact(ctx, []stream.Append{{Shard: l.within, Batch: markerOf(int64(n), false)}}, nil, []state.Change{document}); err == nil {
+		l.ended = n
+	}
+}
+
+// verifyAborted checks that as many transactions are aborted as the document says, and no fewer than were acknowledged.
+func verifyAborted(t *testing.T, what string, e *Engine, l *ledger) {
+	t.Helper()
+	b, err := e.Bounds(context.Background(), l.within)
+	if err != nil && l.ended == 0 {
+		return // the stream is not there yet
+	}
+	aborted, failed := e.Aborted(context.Background(), l.within, 0, b.End)
+	n := 0
+	if d, err := e.State().Get(context.Background(), state.Key{Kind: "transactions", ID: "ended"}); err == nil {
+		n, _ = strconv.Atoi(string(d.Value))
+	}
+	if err = errors.Join(err, failed); err != nil || len(aborted) != n || n < l.ended || n > l.ended+1 || b.LastStable < stream.Offset(2*n) {
+		t.Errorf("%s: the document says that %d transactions were aborted, %d are and %d were acknowledged; %+v, %v", what, n, len(aborted), l.ended, b, err)
+	}
 }
 
 // TestEveryFault fails the n-th operation of the disk for n = 1, 2, 3... until a run meets no fault: nothing hangs, nothing acknowledged is lost,
@@ -136,6 +178,7 @@ func verifyLedger(t *testing.T, what string, c Config, l *ledger) {
 			t.Errorf("%s: document %s is %q, %v, want %q", what, key, d.Value, err, want)
 		}
 	}
+	verifyAborted(t, what, e, l)
 	r, err := Check(c.FS, c.Dir)
 	if !errors.Is(err, vfs.ErrLocked) {
 		t.Errorf("%s: check of an open log: %+v, %v", what, r, err)

@@ -33,10 +33,15 @@ type logFile struct {
 	// Guarded by Engine.view.
 	spans    []*span // one per shard with batches here
 	extents  int     // batches, dead ones included
+	aborted  int     // aborted transactions, dead ones included
 	dead     int     // of extents, those of dead spans
 	live     int64   // bytes of batches in spans
 	finished bool    // the footer is written
 	damaged  bool    // writing it anew has met damage: it is left as it is
+	pending  bool    // a compacted file that changes on their way refer to
+
+	offers []*span // guarded by Engine.view: what a compacted file has, for the changes that refer to it; their shard may not be known
+	broken error   // why nothing can be read of a compacted file; set while a log is being opened
 
 	allocated atomic.Int64 // size of the file; only who holds grow changes it
 
@@ -57,7 +62,8 @@ type logFile struct {
 //
 //	0000000000000003.log                        log file 3
 //	0000000000000004-0000000000000006.1.log     files 4 to 6 written anew, without what was dead
-//	next.tmp, rewrite.tmp                       not part of the log yet
+//	0000000000000002.compacted.log              compacted file 2, see compact_files.go
+//	next.tmp, rewrite.tmp, compact.tmp          not part of the log yet
 //	spare.tmp                                   what next.tmp will be: a dead file, or an empty one with space reserved
 const (
 	logDir     = "log"
@@ -68,6 +74,9 @@ const (
 
 // fileName returns the base name of the file with that header.
 func fileName(h *format.FileHeader) string {
+	if h.Generation == compactedGeneration {
+		return compactedName(h.First)
+	}
 	if h.Generation == 0 {
 		return fmt.Sprintf("%016x.log", h.First)
 	}
@@ -76,6 +85,10 @@ func fileName(h *format.FileHeader) string {
 
 // parseFileName reads what fileName wrote.
 func parseFileName(name string) (h format.FileHeader, ok bool) {
+	if h, ok = parseCompactedName(name); ok {
+		return h, ok
+	}
+	h = format.FileHeader{}
 	if n, err := fmt.Sscanf(name, "%016x-%016x.%d.log", &h.First, &h.Last, &h.Generation); n != 3 || err != nil {
 		h = format.FileHeader{}
 		if n, err := fmt.Sscanf(name, "%016x.log", &h.First); n != 1 || err != nil {

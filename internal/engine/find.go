@@ -35,24 +35,32 @@ func releaseSpans(spans []*span) error {
 
 // spanSummary is the part of a span that grows with its file, at a moment.
 type spanSummary struct {
-	extents []format.Extent // nil if they are on disk only
+	extents []format.Extent  // nil if the index is on disk only
+	aborted []stream.Aborted // likewise, or if there are none
 	next    stream.Offset
+	cut     stream.Offset
 	latest  int64
 }
 
 func (e *Engine) summary(sp *span) spanSummary {
 	e.view.RLock()
 	defer e.view.RUnlock()
-	return spanSummary{sp.extents, sp.Next, sp.Latest}
+	return spanSummary{sp.extents, sp.aborted, sp.Next, sp.cut, sp.Latest}
 }
 
 // extentsOf returns the extents of a span whose file the caller has acquired.
 func (e *Engine) extentsOf(sp *span) ([]format.Extent, error) {
-	if in := e.summary(sp).extents; in != nil {
-		return in, nil
+	x, err := e.indexOf(sp)
+	return x.extents, err
+}
+
+// indexOf returns the index of a span whose file the caller has acquired.
+func (e *Engine) indexOf(sp *span) (shardIndex, error) {
+	if sum := e.summary(sp); sum.extents != nil {
+		return shardIndex{sum.extents, sum.aborted}, nil
 	}
-	extents, err := e.loadExtents(sp)
-	return extents, e.countDamage(err)
+	x, err := e.loadIndex(sp)
+	return x, e.countDamage(err)
 }
 
 // OffsetAt implements stream.Log. Times inside a batch are the producer's; where its records cannot be read, the batch's first offset and
@@ -77,22 +85,22 @@ func (e *Engine) latestTimestamp(ctx context.Context, id stream.Shard) (latest i
 		return 0, false, err
 	}
 	defer func() { err = errors.Join(err, releaseSpans(spans)) }()
-	for i, sp := range spans {
+	for _, sp := range spans {
 		if err := context.Cause(ctx); err != nil {
 			return 0, false, err
 		}
 		sum := e.summary(sp)
-		if i > 0 || sp.First >= bounds.Start {
+		if sp.First >= max(bounds.Start, sum.cut) {
 			if !found || sum.latest > latest {
 				latest, found = sum.latest, true
 			}
 			continue
 		}
-		extents, err := e.extentsOf(sp) // the first span may have dead batches
+		extents, err := e.extentsOf(sp) // the first span may have dead batches, and the first one behind what was compacted
 		if err != nil {
 			return 0, false, err
 		}
-		for k := extentAt(extents, bounds.Start); k < len(extents) && bounds.Start < bounds.End; k++ {
+		for k := firstLive(extents, bounds.Start, sum.cut); k < len(extents) && bounds.Start < bounds.End; k++ {
 			x := &extents[k]
 			most := x.Latest
 			if x.Base < bounds.Start {
@@ -168,14 +176,15 @@ func (e *Engine) findRecord(ctx context.Context, id stream.Shard, may func(lates
 		if err := context.Cause(ctx); err != nil {
 			return 0, time.Time{}, false, err
 		}
-		if !may(e.summary(sp).latest) {
+		sum := e.summary(sp)
+		if !may(sum.latest) {
 			continue
 		}
 		extents, err := e.extentsOf(sp)
 		if err != nil {
 			return 0, time.Time{}, false, err
 		}
-		for k := extentAt(extents, bounds.Start); k < len(extents); k++ {
+		for k := firstLive(extents, bounds.Start, sum.cut); k < len(extents); k++ {
 			x := &extents[k]
 			if !may(x.Latest) || x.Base >= bounds.End {
 				continue

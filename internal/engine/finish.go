@@ -110,18 +110,18 @@ func (e *Engine) finish(done *finished) error {
 	return nil
 }
 
-// writeFooter completes a file that nothing is added to any more, and lets the index cache take over its extents. Spans that are dead by now
+// writeFooter completes a file that nothing is added to any more, and lets the index cache take over its index. Spans that are dead by now
 // are left out.
 func (e *Engine) writeFooter(f *logFile, t format.Trailer) error {
 	e.view.RLock()
 	spans := slices.DeleteFunc(slices.Clone(f.spans), (*span).dead)
 	slices.SortFunc(spans, func(a, b *span) int { return compareShards(a.Shard, b.Shard) })
-	extents := make([][]format.Extent, len(spans))
+	indexes := make([]shardIndex, len(spans))
 	for i, s := range spans {
-		extents[i] = s.extents
+		indexes[i] = shardIndex{s.extents, s.aborted}
 	}
 	e.view.RUnlock()
-	footer, directory := buildFooter(spans, extents, &t)
+	footer, directory := buildFooter(spans, indexes, &t)
 	if err := f.complete(footer, &t); err != nil {
 		return err
 	}
@@ -130,15 +130,15 @@ func (e *Engine) writeFooter(f *logFile, t format.Trailer) error {
 	f.finished = true
 	f.spans = spans
 	for i, s := range spans {
-		e.index.add(s, s.extents)
+		e.index.add(s, indexes[i])
 		s.Position, s.Sum = directory[i].Position, directory[i].Sum
-		s.extents = nil
+		s.extents, s.aborted = nil, nil
 	}
 	return nil
 }
 
-// complete ends the file with its footer, durably. The extents are so before a byte of directory and trailer is written: those two opening checks, the
-// extents only who reads them, and a power cut may come while the index of an old file is made again.
+// complete ends the file with its footer, durably. The indexes are so before a byte of directory and trailer is written: those two opening checks, the
+// indexes only who reads them, and a power cut may come while the index of an old file is made again.
 func (f *logFile) complete(footer []byte, t *format.Trailer) error {
 	f.grow.Lock()
 	defer f.grow.Unlock()
@@ -151,11 +151,11 @@ func (f *logFile) complete(footer []byte, t *format.Trailer) error {
 	if err := f.file.Truncate(size); err != nil {
 		return diskError("truncate", f.name, err)
 	}
-	extents := t.Directory - t.End
-	if err := f.writeDurably(footer[:extents], t.End); err != nil {
+	indexes := t.Directory - t.End
+	if err := f.writeDurably(footer[:indexes], t.End); err != nil {
 		return err
 	}
-	if err := f.writeDurably(footer[extents:], t.Directory); err != nil {
+	if err := f.writeDurably(footer[indexes:], t.Directory); err != nil {
 		return err
 	}
 	f.allocated.Store(size)
@@ -184,23 +184,21 @@ func (f *logFile) writeDurably(b []byte, at int64) error {
 }
 
 // dead says that the shard no longer refers to the span. The caller holds view.
-func (sp *span) dead() bool { return sp.shard.stream == nil || sp.Next <= sp.shard.start }
+func (sp *span) dead() bool { return sp.shard.stream == nil || sp.Next <= max(sp.shard.start, sp.cut) }
 
-// buildFooter returns extents, directory and trailer of spans, and the spans as the directory has them.
-func buildFooter(spans []*span, extents [][]format.Extent, t *format.Trailer) (footer []byte, directory []format.Span) {
+// buildFooter returns indexes, directory and trailer of spans, and the spans as the directory has them.
+func buildFooter(spans []*span, indexes []shardIndex, t *format.Trailer) (footer []byte, directory []format.Span) {
 	for i, s := range spans {
 		d := s.Span
 		from := len(footer)
 		d.Position = t.End + int64(from)
-		footer = format.AppendExtents(footer, extents[i])
+		footer = indexes[i].append(footer)
 		d.Sum = format.Sum(footer[from:])
 		directory = append(directory, d)
 	}
-	t.Directory, t.Spans = t.End+int64(len(footer)), uint32(len(directory))
+	t.Directory = t.End + int64(len(footer))
 	at := len(footer)
-	for i := range directory {
-		footer = directory[i].Append(footer)
-	}
+	footer = t.AppendDirectory(footer, directory)
 	t.DirectorySum = format.Sum(footer[at:])
 	return t.Append(footer), directory
 }

@@ -17,6 +17,7 @@ type group struct {
 	table   []byte
 
 	batches  []placed
+	turns    []turn
 	changes  []change
 	tickets  []*stream.Ticket
 	receipts []*receipt
@@ -97,6 +98,13 @@ func (g *group) addBatch(a *arrival, epoch int32, now int64) {
 	g.sync = g.sync || a.stream.Config.Durability == stream.Fsync
 }
 
+// addAborted puts an aborted transaction behind its marker.
+func (g *group) addAborted(shard stream.Shard, a stream.Aborted, now int64) {
+	dst, _ := g.reserve(format.AbortedSize)
+	format.AppendAborted(dst[:0], a)
+	g.addEntry(format.KindAborted, shard, dst, now)
+}
+
 // addChange puts a change of state, encoded as payload, behind what the group has.
 func (g *group) addChange(c change, payload []byte, now int64) {
 	dst, _ := g.reserve(len(payload))
@@ -119,6 +127,7 @@ func (g *group) seal(h *format.GroupHeader) []byte {
 // reset makes the group ready to be filled at from of block, keeping its memory.
 func (g *group) reset(b *block, from int) {
 	clear(g.batches)
+	clear(g.turns)
 	clear(g.changes)
 	clear(g.tickets)
 	clear(g.receipts)
@@ -126,6 +135,7 @@ func (g *group) reset(b *block, from int) {
 		block: b, from: from,
 		table:    g.table[:0],
 		batches:  g.batches[:0],
+		turns:    g.turns[:0],
 		changes:  g.changes[:0],
 		tickets:  g.tickets[:0],
 		receipts: g.receipts[:0],

@@ -7,9 +7,16 @@ import (
 	"sync"
 
 	"github.com/freshet/freshet/internal/engine/format"
+	"github.com/freshet/freshet/internal/stream"
 )
 
-// indexCache keeps the extents of finished files that were used last, up to a budget in bytes.
+// shardIndex is what a file's index says of one shard. It must not be written to.
+type shardIndex struct {
+	extents []format.Extent
+	aborted []stream.Aborted // transactions whose markers are among them, by those
+}
+
+// indexCache keeps the indexes of finished files that were used last, up to a budget in bytes.
 type indexCache struct {
 	mu     sync.Mutex
 	budget int64
@@ -19,46 +26,47 @@ type indexCache struct {
 }
 
 type indexed struct {
-	span    *span
-	extents []format.Extent
+	span *span
+	shardIndex
 }
 
-func (i *indexed) bytes() int64 { return int64(len(i.extents))*format.ExtentSize + 128 }
+func (i *indexed) bytes() int64 {
+	return int64(len(i.extents))*format.ExtentSize + int64(len(i.aborted))*format.AbortedSize + 128
+}
 
-// load returns the extents of a finished span. They must not be written to.
-func (c *indexCache) load(s *span) ([]format.Extent, error) {
+// load returns the index of a finished span.
+func (c *indexCache) load(s *span) (shardIndex, error) {
 	c.mu.Lock()
 	if at := c.spans[s]; at != nil {
 		c.order.MoveToFront(at)
 		c.mu.Unlock()
-		return at.Value.(*indexed).extents, nil
+		return at.Value.(*indexed).shardIndex, nil
 	}
 	c.mu.Unlock()
-	extents, err := s.readExtents()
+	x, err := s.readIndex()
 	if err != nil {
-		return nil, err
+		return shardIndex{}, err
 	}
-	c.add(s, extents)
-	return extents, nil
+	c.add(s, x)
+	return x, nil
 }
 
-// readExtents reads the span's extents from the footer of its file.
-func (s *span) readExtents() ([]format.Extent, error) {
-	b := make([]byte, int(s.Count)*format.ExtentSize)
+// readIndex reads the span's index from the footer of its file.
+func (s *span) readIndex() (x shardIndex, err error) {
+	b := make([]byte, s.IndexSize())
 	if _, err := s.file.file.ReadAt(b, s.Position); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = s.file.corrupt(s.Position, "file ends within its index")
 		}
-		return nil, err
+		return x, err
 	}
-	extents, err := format.ReadExtents(b, &s.Span)
-	if err != nil {
-		return nil, s.file.corrupt(s.Position, "index of shard %d of stream %s: %s", s.Shard.Index, s.Shard.Stream, err)
+	if x.extents, x.aborted, err = format.ReadIndex(b, &s.Span); err != nil {
+		return shardIndex{}, s.file.corrupt(s.Position, "index of shard %d of stream %s: %s", s.Shard.Index, s.Shard.Stream, err)
 	}
-	return extents, nil
+	return x, nil
 }
 
-func (c *indexCache) add(s *span, extents []format.Extent) {
+func (c *indexCache) add(s *span, x shardIndex) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.spans == nil {
@@ -67,7 +75,7 @@ func (c *indexCache) add(s *span, extents []format.Extent) {
 	if c.spans[s] != nil {
 		return
 	}
-	i := &indexed{s, extents}
+	i := &indexed{s, x}
 	c.spans[s] = c.order.PushFront(i)
 	c.held += i.bytes()
 	for c.held > c.budget && c.order.Len() > 1 {

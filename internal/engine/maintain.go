@@ -17,7 +17,7 @@ func (e *Engine) tend() {
 	}
 }
 
-// maintain applies retention, forgets silent producers, and gives back what dead files hold, until the engine stops.
+// maintain applies retention, forgets silent producers and what readers left behind, and gives back what dead files hold, until the engine stops.
 func (e *Engine) maintain() {
 	retention := e.cfg.Clock.NewTicker(e.cfg.RetentionInterval)
 	defer retention.Stop()
@@ -30,6 +30,7 @@ func (e *Engine) maintain() {
 			return
 		case <-retention.C():
 			e.expireProducers()
+			e.readAhead.expire(e.cfg.Clock.Now())
 			err = e.retain(ctx)
 		case <-e.chores:
 		}
@@ -61,7 +62,7 @@ func (e *Engine) judge(err error) error {
 
 // expireProducers forgets the producers that were silent for too long.
 func (e *Engine) expireProducers() {
-	before := e.cfg.Clock.Now().Add(-e.cfg.ProducerExpiration).UnixMilli()
+	before := e.cfg.Clock.Now().Add(-e.Upkeep().ProducerExpiration).UnixMilli()
 	e.view.RLock()
 	shards := make([]*shard, 0, len(e.tables.shards))
 	for _, s := range e.tables.shards {
@@ -112,6 +113,12 @@ func (e *Engine) removeDead() error {
 		}
 		return gone
 	})
+	for number, f := range e.compacted {
+		if f.live == 0 && !f.pending {
+			delete(e.compacted, number)
+			dead = append(dead, f)
+		}
+	}
 	e.view.Unlock()
 	return e.discardAll(dead)
 }
@@ -175,8 +182,8 @@ func (e *Engine) wastefulLocked(f *logFile) bool {
 // anew for ever. A rewriting goes on to the next group when a batch does not fit, so any two groups have more in them than fits into one.
 func (e *Engine) anewLocked(f *logFile) int64 {
 	batches := int64(f.extents - f.dead)
-	bytes := f.live + batches*format.EntrySize
-	fits := max(1, e.cfg.GroupBytes-format.GroupHeaderSize-format.Align)
+	bytes := f.live + batches*format.EntrySize + int64(f.aborted)*abortedRoom
+	fits := max(1, e.cfg.GroupBytes-format.GroupHeaderSize-format.Align-abortedRoom)
 	groups := min(batches, 1+2*bytes/fits)
 	return format.FirstGroup + bytes + groups*(format.GroupHeaderSize+format.Align)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/engine/format"
@@ -19,18 +20,21 @@ const maxReadBatches = 1 << 16
 func (e *Engine) Read(ctx context.Context, id stream.Shard, from stream.Offset, maxBytes int) (stream.Chunk, error) {
 	c := collector{engine: e, left: maxBytes}
 	next := from
-	if r := e.readAhead.take(aheadKey{id, from}); r != nil { // before the bounds, so that it ends within them
-		next = c.adopt(r, from)
-	}
+	ahead := e.readAhead.find(aheadKey{id, from}) // before the bounds, so that it ends within them
 	e.view.RLock()
 	s := e.tables.shards[id]
 	if s == nil {
 		defer e.view.RUnlock()
-		c.release()
+		ahead.release()
 		return stream.NewChunk(stream.Bounds{}, nil, nil), e.noShardLocked(id)
 	}
 	bounds := s.bounds(e.tables.epoch) // what is appended meanwhile is another Read's
 	e.view.RUnlock()
+	if c.adopt(ahead, bounds.Compactions) {
+		next = ahead.end
+	} else if ahead != nil {
+		e.readAhead.giveUp(ahead)
+	}
 	if from < bounds.Start || from > bounds.End {
 		c.release()
 		return stream.NewChunk(bounds, nil, nil), outOfRange(from, bounds)
@@ -74,7 +78,8 @@ type collector struct {
 	batches [][]byte
 	blocks  []*block
 	buffers []*[]byte
-	free    []byte // of the last of buffers
+	free    []byte     // of the last of buffers
+	adopted *aheadRead // where batches begins, or nil
 
 	cold  bool // something came from a file
 	ahead bool // ends where the tail begins: what is in memory need not be read ahead
@@ -114,32 +119,35 @@ func (c *collector) unlessBefore(err error) error {
 	return err
 }
 
-// readAhead collects what is in files from an offset on, and returns the offset after it. What fails is left to the Read that comes for it.
-func (c *collector) readAhead(s *shard, from stream.Offset) stream.Offset {
+// readAhead collects what is in files from an offset on, and returns the offset after it, and Bounds.Compactions before. What fails is left to the Read
+// that comes for it.
+func (c *collector) readAhead(s *shard, from stream.Offset) (next stream.Offset, passes int64) {
 	c.engine.view.RLock()
-	end := s.end
+	end, passes := s.end, s.passes
 	c.engine.view.RUnlock()
 	next, err := c.walk(context.Background(), s, from, end)
 	if err != nil {
 		c.release()
-		return from
+		return from, passes
 	}
-	return next
+	return next, passes
 }
 
-// adopt takes over what was read ahead if that fits, and returns the offset after it.
-func (c *collector) adopt(r *aheadRead, from stream.Offset) stream.Offset {
+// adopt begins with what was read ahead, if there is anything, it fits, and no compaction has passed since.
+func (c *collector) adopt(r *aheadRead, passes int64) bool {
+	if r == nil || r.passes != passes || len(r.got.batches) == 0 {
+		return false
+	}
 	size := 0
 	for _, b := range r.got.batches {
 		size += len(b)
 	}
-	if len(r.got.batches) == 0 || len(r.got.batches) > 1 && size > c.left {
-		r.got.release()
-		return from
+	if len(r.got.batches) > 1 && size > c.left {
+		return false
 	}
-	c.batches, c.buffers, c.cold = r.got.batches, r.got.buffers, true
+	c.batches, c.adopted, c.cold = slices.Clip(r.got.batches), r, true
 	c.left -= size
-	return r.end
+	return true
 }
 
 // findRun returns the extents of the span that holds from, loading them if they are on disk only. Its file is nil if there is no such span.
@@ -150,11 +158,12 @@ func (e *Engine) findRun(s *shard, from, end stream.Offset) (run, error) {
 		return run{}, err
 	}
 	i := s.spanAt(from)
-	if i == len(s.spans) || s.spans[i].First > from {
+	if i == len(s.spans) || s.spans[i].First > from && (from < s.start || from >= s.clean) { // what is compacted may have gaps
 		e.view.RUnlock()
 		return run{}, nil
 	}
 	sp := s.spans[i]
+	cut := sp.cut
 	r := run{file: sp.file.acquire(), extents: sp.extents, next: min(sp.Next, end)}
 	e.view.RUnlock()
 	if r.extents == nil {
@@ -163,7 +172,7 @@ func (e *Engine) findRun(s *shard, from, end stream.Offset) (run, error) {
 			return run{}, errors.Join(err, r.file.release())
 		}
 	}
-	r.extents = r.extents[extentAt(r.extents, from):]
+	r.extents = r.extents[firstLive(r.extents, from, cut):]
 	return r, nil
 }
 
@@ -187,21 +196,21 @@ func (c *collector) read(s *shard, r *run, from stream.Offset) (stream.Offset, e
 		default:
 			b = c.keep(b, block, r)
 			r.extents = r.extents[1:]
-			from, err = c.take(s, r, x, b, false)
+			from, err = c.take(s, r, x, from, b, false)
 		}
 		if err != nil {
 			return from, err
 		}
 		if c.left <= 0 {
-			break
+			return from, nil
 		}
 	}
-	return from, nil
+	return max(from, r.next), nil // where the last batch ends, unless a compacted one was left out behind it
 }
 
 // take adds the batch b of extent x and returns the offset after it, or that of x if it is damaged. Bytes from disk are checked; those in memory
-// are what was written.
-func (c *collector) take(s *shard, r *run, x *format.Extent, b []byte, fromDisk bool) (stream.Offset, error) {
+// are what was written. A batch that ends before from, which then lies in a gap that compaction has left, is passed over.
+func (c *collector) take(s *shard, r *run, x *format.Extent, from stream.Offset, b []byte, fromDisk bool) (stream.Offset, error) {
 	h, err := batch.Parse(b)
 	if fromDisk {
 		h, err = c.engine.checkStored(s, b, x.Base)
@@ -209,9 +218,13 @@ func (c *collector) take(s *shard, r *run, x *format.Extent, b []byte, fromDisk 
 	if err != nil {
 		return x.Base, r.file.corrupt(int64(x.Position), "shard %d of stream %s, offset %d: %s", s.id.Index, s.id.Stream, x.Base, err)
 	}
+	next := stream.Offset(h.LastOffset()) + 1
+	if next <= from {
+		return from, nil
+	}
 	c.batches = append(c.batches, b)
 	c.left -= len(b)
-	return stream.Offset(h.LastOffset()) + 1, nil
+	return next, nil
 }
 
 // sparsePart: the system is asked to read a stretch of a file at once if at least one such part of it is wanted. Otherwise its batches are read
@@ -283,7 +296,7 @@ func (c *collector) readDisk(s *shard, r *run, from stream.Offset) (stream.Offse
 		x := &r.extents[i]
 		at := int64(x.Position) - start
 		var err error
-		if from, err = c.take(s, r, x, buf[at:at+int64(x.Size):at+int64(x.Size)], true); err != nil {
+		if from, err = c.take(s, r, x, from, buf[at:at+int64(x.Size):at+int64(x.Size)], true); err != nil {
 			return from, err
 		}
 	}
@@ -308,6 +321,7 @@ func (c *collector) keep(b []byte, in *block, r *run) []byte {
 }
 
 func (c *collector) release() {
+	c.adopted.release()
 	for _, b := range c.blocks {
 		b.release()
 	}

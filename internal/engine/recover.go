@@ -13,7 +13,6 @@ import (
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/engine/format"
 	"github.com/freshet/freshet/internal/stream"
-	"github.com/freshet/freshet/internal/stream/producers"
 	"github.com/freshet/freshet/internal/vfs"
 )
 
@@ -27,6 +26,9 @@ import (
 // the missing group was durable. Everything else is damage, and the engine does not open.
 func (e *Engine) recover(ctx context.Context) error {
 	if err := e.removeTemporary(); err != nil {
+		return err
+	}
+	if err := e.openCompacted(); err != nil {
 		return err
 	}
 	from, err := e.loadCheckpoint()
@@ -53,7 +55,7 @@ func (e *Engine) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := e.checkContiguous(); err != nil {
+	if err := errors.Join(e.checkParts(), e.checkContiguous()); err != nil {
 		return err
 	}
 	if e.log.closed = clean; !clean {
@@ -63,8 +65,15 @@ func (e *Engine) recover(ctx context.Context) error {
 	return e.settle(from)
 }
 
+// newTables empties the tables.
+func (e *Engine) newTables() {
+	e.tables = newTables(e.cfg.MaxProducers)
+	e.tables.compacted = e.compacted
+	e.resetCompacted()
+}
+
 func (e *Engine) removeTemporary() error {
-	for _, name := range []string{filepath.Join(e.cfg.Dir, checkpointTmp), e.logPath(nextName), e.logPath(rewriteTmp), e.logPath(spareName)} {
+	for _, name := range []string{filepath.Join(e.cfg.Dir, checkpointTmp), e.logPath(nextName), e.logPath(rewriteTmp), e.logPath(compactTmp), e.logPath(spareName)} {
 		if err := e.cfg.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -103,7 +112,7 @@ func (e *Engine) loadCheckpoint() (format.CheckpointHeader, error) {
 	}
 	var damage error
 	for i := len(numbers) - 1; i >= 0; i-- {
-		e.tables = newTables(e.cfg.MaxProducers)
+		e.newTables()
 		h, err := e.readCheckpoint(checkpointName(numbers[i]), func(c change) { c.apply(&e.tables) })
 		var corrupt *stream.CorruptError
 		if errors.As(err, &corrupt) {
@@ -129,8 +138,8 @@ func (e *Engine) loadCheckpoint() (format.CheckpointHeader, error) {
 			return format.CheckpointHeader{}, errors.Join(err, damage)
 		}
 		e.cfg.Logger.Error("no checkpoint is left, the log is read from its first file on")
-		e.tables = newTables(e.cfg.MaxProducers) // without what was read before the damage
 	}
+	e.newTables() // without what was read before damage
 	return format.CheckpointHeader{File: 1, Position: format.FirstGroup}, nil
 }
 
@@ -144,6 +153,9 @@ func (e *Engine) wholeFromFirst() (bool, error) {
 	first := false
 	for _, name := range names {
 		h, ok := parseFileName(name)
+		if ok && h.Generation == compactedGeneration {
+			continue
+		}
 		if ok && h.Generation > 0 {
 			return false, nil
 		}
@@ -190,7 +202,9 @@ func (e *Engine) openFiles(from format.CheckpointHeader) error {
 	var headers []format.FileHeader
 	for _, name := range names {
 		if h, ok := parseFileName(name); ok {
-			headers = append(headers, h)
+			if h.Generation != compactedGeneration {
+				headers = append(headers, h)
+			}
 		} else if !strings.HasPrefix(name, ".") {
 			e.cfg.Logger.Warn("a file among the log files is none, it is left alone", "file", name)
 		}
@@ -251,8 +265,10 @@ func (e *Engine) openFile(named format.FileHeader) (*logFile, error) {
 		err = diskError("read", f.name, err)
 	}
 	if err == nil {
-		f.zeroed, err = f.file.Size()
-		f.allocated.Store(f.zeroed)
+		var size int64
+		size, err = f.file.Size()
+		f.allocated.Store(size)
+		f.zeroed = (size + format.Align - 1) / format.Align * format.Align // a file that is written over has the odd size of its life before
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.release())
@@ -276,14 +292,16 @@ func (e *Engine) loadFinished(f *logFile) error {
 	f.finished = true
 	for i := range spans {
 		s := e.tables.shards[spans[i].Shard]
-		if s == nil || spans[i].Next <= s.start {
+		if s == nil || spans[i].Next <= max(s.start, s.clean) {
 			continue
 		}
-		sp := &span{Span: spans[i], shard: s, file: f}
+		sp := &span{Span: spans[i], shard: s, file: f, cut: s.clean}
 		s.spans = append(s.spans, sp)
 		f.spans = append(f.spans, sp)
 		f.live += sp.Bytes
 		f.extents += int(sp.Count)
+		f.aborted += int(sp.Aborted)
+		s.aborts = s.aborts || sp.Aborted > 0
 	}
 	return nil
 }
@@ -336,7 +354,7 @@ func readFooter(f *logFile) (format.Trailer, []format.Span, error) {
 	if err != nil {
 		return t, nil, f.corrupt(at, "%s", err)
 	}
-	b = make([]byte, int(t.Spans)*format.SpanSize)
+	b = make([]byte, t.DirectorySize())
 	if _, err := f.file.ReadAt(b, t.Directory); err != nil && !errors.Is(err, io.EOF) {
 		return t, nil, diskError("read", f.name, err)
 	}
@@ -422,14 +440,17 @@ func (e *Engine) checkEnd(i int, s *scanner, end ending, from *format.Checkpoint
 func (e *Engine) indexGroup(f *logFile, g *format.Group, at int64) error {
 	return g.Each(func(entry format.Entry, payload []byte, in int) error {
 		s := e.tables.shards[entry.Shard]
-		if entry.Kind != format.KindBatch || s == nil {
+		if s == nil || entry.Kind != format.KindBatch {
+			if entry.Kind == format.KindAborted {
+				return s.recoverAborted(f, payload, at+int64(in))
+			}
 			return nil
 		}
 		h, err := batch.Parse(payload)
 		if err != nil {
 			return f.corrupt(at+int64(in), "%s", err)
 		}
-		if next := stream.Offset(h.LastOffset()) + 1; next > s.start {
+		if next := stream.Offset(h.LastOffset()) + 1; next > max(s.start, s.clean) {
 			s.add(f, extentOf(&h, &entry, at+int64(in)), next)
 		}
 		return nil
@@ -437,14 +458,23 @@ func (e *Engine) indexGroup(f *logFile, g *format.Group, at int64) error {
 }
 
 func extentOf(h *batch.Header, entry *format.Entry, at int64) format.Extent {
-	return format.Extent{
-		Base: stream.Offset(h.BaseOffset), Position: uint32(at), Size: entry.Size, Latest: h.MaxTimestamp, Appended: entry.Time,
+	return format.Extent{Base: stream.Offset(h.BaseOffset), Position: uint32(at), Size: entry.Size, Latest: latestOf(h), Appended: entry.Time}
+}
+
+// latestOf returns the largest timestamp of a batch's records, -1 if compaction has left none.
+func latestOf(h *batch.Header) int64 {
+	if h.Records == 0 {
+		return -1
 	}
+	return h.MaxTimestamp
 }
 
 // applyGroup does what publishing the group did.
 func (e *Engine) applyGroup(f *logFile, g *format.Group, at int64) error {
 	return g.Each(func(entry format.Entry, payload []byte, in int) error {
+		if entry.Kind == format.KindAborted {
+			return e.tables.shards[entry.Shard].recoverAborted(f, payload, at+int64(in))
+		}
 		if entry.Kind != format.KindBatch {
 			c, err := decodeChange(entry.Kind, payload)
 			if err != nil {
@@ -464,11 +494,8 @@ func (e *Engine) applyGroup(f *logFile, g *format.Group, at int64) error {
 		next := stream.Offset(h.LastOffset()) + 1
 		s.add(f, extentOf(&h, &entry, at+int64(in)), next)
 		s.grew(s.end, next, h.LeaderEpoch, int64(entry.Size))
-		if h.ProducerID >= 0 {
-			if s.producers == nil {
-				s.producers = producers.New(e.cfg.MaxProducers)
-			}
-			s.producers.Record(&h, entry.Time)
+		if err := e.recoverProducer(s, &h, payload, entry.Time); err != nil {
+			return f.corrupt(at+int64(in), "%s", err)
 		}
 		return nil
 	})
@@ -478,13 +505,17 @@ func (e *Engine) applyGroup(f *logFile, g *format.Group, at int64) error {
 func (e *Engine) checkContiguous() error {
 	for _, s := range sorted(e.tables.shards, compareShards) {
 		s.next = s.end
-		at := s.start
+		at := max(s.start, s.clean)
 		where := e.files[0]
-		for i, sp := range s.spans {
-			if sp.First > at || i > 0 && sp.First != at {
+		first := true
+		for _, sp := range s.spans {
+			if sp.file.isCompacted() {
+				continue
+			}
+			if sp.First > at || !first && sp.First != at {
 				return e.lost(where, sp.file, "offsets %d to %d of shard %d of stream %s are in no file after this one", at, sp.First, s.id.Index, s.id.Stream)
 			}
-			at, where = sp.Next, sp.file
+			at, where, first = sp.Next, sp.file, false
 		}
 		if at != s.end && s.start < s.end {
 			return e.lost(where, nil, "shard %d of stream %s ends at offset %d, not at %d", s.id.Index, s.id.Stream, at, s.end)
@@ -517,6 +548,9 @@ func (e *Engine) settle(from format.CheckpointHeader) error {
 		}
 		p.file.allocated.Store(p.at)
 		p.file.zeroed = p.at
+	}
+	if err := e.settleCompacted(); err != nil {
+		return err
 	}
 	replayed := 0
 	for i, f := range e.files {

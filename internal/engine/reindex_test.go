@@ -38,6 +38,9 @@ func rewritten(t *testing.T) (*vfs.Mem, Config, []stream.Shard) {
 	shards := append(shardsOf(keep), shardsOf(more)...)
 	for i := range 60 {
 		testAppend(t, e, shards[i%4], batchOf(3*kib))
+		if i%10 == 0 {
+			abortedIn(t, e, shards[i%4], int64(1000+i))
+		}
 	}
 	must(t, e.Close())
 	return disk, c, shards
@@ -209,7 +212,7 @@ func TestDamagedExtents(t *testing.T) {
 	for _, f := range indexedFiles(t, disk, c) {
 		whole := wholeFile(t, disk, f.path)
 		for _, sp := range f.spans {
-			for at := sp.Position + random.Int64N(10); at < sp.Position+int64(sp.Count)*format.ExtentSize; at += 1 + random.Int64N(30) {
+			for at := sp.Position + random.Int64N(10); at < sp.Position+sp.IndexSize(); at += 1 + random.Int64N(30) {
 				c.FS = copyOf(t, disk, f.path, flipAt(at, random.IntN(8)))
 				report, err := Check(c.FS, c.Dir)
 				must(t, err)

@@ -53,7 +53,7 @@ func (e *Engine) prefix(id stream.Shard, fits func(x *format.Extent, next stream
 				return end, bytes, err
 			}
 		}
-		for i := extentAt(extents, bounds.Start); i < len(extents); i++ {
+		for i := firstLive(extents, bounds.Start, sum.cut); i < len(extents); i++ {
 			next := sum.next
 			if i+1 < len(extents) {
 				next = extents[i+1].Base

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 
 	"github.com/freshet/freshet/internal/batch"
@@ -16,14 +15,9 @@ import (
 // rewriting is the making of one file from the live batches of several neighbours, sorted by shard. The new file's name says which numbers it
 // replaces, so that the moment of its rename decides: a crash before leaves the old files, one after leaves both, and Open removes the old.
 type rewriting struct {
-	engine *Engine
-	old    []*logFile
-	file   *logFile
-	group  group
-	header format.GroupHeader // of the group before
-	at     int64
-	spans  []*span // one per shard, with extents
-	buf    []byte
+	*assembly
+	old []*logFile
+	buf []byte
 }
 
 // rewrite replaces neighbouring finished files by one without what is dead.
@@ -32,25 +26,15 @@ func (e *Engine) rewrite(old []*logFile) error {
 	for _, f := range old {
 		h.Generation = max(h.Generation, f.Generation+1)
 	}
-	if err := e.cfg.FS.Remove(e.logPath(rewriteTmp)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := e.createFile(h, rewriteTmp)
+	a, err := e.assemble(h, rewriteTmp)
 	if err != nil {
 		return err
 	}
-	r := &rewriting{engine: e, old: old, file: f, at: format.FirstGroup}
-	r.header = format.GroupHeader{File: f.ID, Sum: f.Sum}
-	r.group.reset(e.pool.get(0), 0)
-	err = r.run()
-	r.group.block.release()
-	if err != nil {
-		// What is there of the new file goes, or a full disk would stay full for its sake. It is not there if it has its own name already.
-		if gone := e.cfg.FS.Remove(e.logPath(rewriteTmp)); !errors.Is(gone, fs.ErrNotExist) {
-			err = errors.Join(err, gone)
-		}
-		return errors.Join(fmt.Errorf("rewrite files %d to %d: %w", h.First, h.Last, err), f.release())
+	r := &rewriting{assembly: a, old: old}
+	if err = r.run(); err != nil {
+		return a.giveUp(fmt.Errorf("rewrite files %d to %d: %w", h.First, h.Last, err))
 	}
+	a.group.block.release()
 	r.swap()
 	e.counters.rewrites.Add(1)
 	e.counters.rewritten.Add(r.at)
@@ -63,8 +47,7 @@ func (r *rewriting) run() error {
 	for _, spans := range r.sources() {
 		for _, sp := range spans {
 			if err := r.copySpan(sp); err != nil {
-				var corrupt *stream.CorruptError
-				if errors.As(err, &corrupt) {
+				if isDamage(err) {
 					e.view.Lock()
 					sp.file.damaged = true // or it would keep its neighbours from being written anew, each time
 					e.view.Unlock()
@@ -76,16 +59,7 @@ func (r *rewriting) run() error {
 			return stream.ErrClosed
 		}
 	}
-	if err := r.flush(); err != nil {
-		return err
-	}
-	r.file.end.Store(r.at)
-	r.file.spans = r.spans
-	t := format.Trailer{File: r.file.ID, End: r.at, Group: r.header.Number, GroupSum: r.header.Sum}
-	if err := e.writeFooter(r.file, t); err != nil {
-		return err
-	}
-	return e.adopt(r.file, rewriteTmp)
+	return r.finish()
 }
 
 // sources returns the live spans of the old files, by shard, each shard's in order.
@@ -106,18 +80,15 @@ func (r *rewriting) sources() [][]*span {
 
 // copySpan copies the live batches of one span.
 func (r *rewriting) copySpan(sp *span) error {
-	extents, err := r.engine.extentsOf(sp)
+	x, err := r.engine.indexOf(sp)
 	if err != nil {
 		return err
 	}
+	extents, aborted := x.extents, x.aborted
 	r.engine.view.RLock()
-	start := sp.shard.start
+	start, cut := sp.shard.start, sp.cut
 	r.engine.view.RUnlock()
-	first := 0
-	if start > sp.First {
-		first = extentAt(extents, start)
-	}
-	for i := first; i < len(extents); i++ {
+	for i := firstLive(extents, start, cut); i < len(extents); i++ {
 		next := sp.Next
 		if i+1 < len(extents) {
 			next = extents[i+1].Base
@@ -125,66 +96,56 @@ func (r *rewriting) copySpan(sp *span) error {
 		if err := r.copyBatch(sp, &extents[i], next); err != nil {
 			return err
 		}
+		for ; len(aborted) > 0 && aborted[0].Last < next; aborted = aborted[1:] {
+			if aborted[0].Last >= max(start, extents[i].Base) {
+				r.copyAborted(sp, aborted[0], extents[i].Appended)
+			}
+		}
 	}
 	return nil
 }
 
 // copyBatch reads a batch, checks it, and puts it behind what the new file has.
 func (r *rewriting) copyBatch(sp *span, x *format.Extent, next stream.Offset) error {
-	e := r.engine
-	size := int(x.Size)
-	if g := &r.group; g.payload > 0 && size+format.EntrySize > g.room() {
-		if err := r.flush(); err != nil {
-			return err
-		}
-	}
-	if g := &r.group; size+format.EntrySize > g.room() {
-		g.block.release()
-		g.reset(e.pool.get(size+format.EntrySize+format.GroupHeaderSize+format.Align), 0)
-	}
-	if cap(r.buf) < size {
-		r.buf = make([]byte, size)
-	}
-	b := r.buf[:size]
-	if _, err := sp.file.file.ReadAt(b, int64(x.Position)); err != nil && !errors.Is(err, io.EOF) {
+	b, err := r.engine.readExtent(sp, x, &r.buf)
+	if err != nil {
 		return err
 	}
-	if _, err := e.checkStored(sp.shard, b, x.Base); err != nil {
-		return sp.file.corrupt(int64(x.Position), "shard %d of stream %s, offset %d: %s", sp.Shard.Index, sp.Shard.Stream, x.Base, err)
-	}
-	dst, in := r.group.reserve(size)
-	copy(dst, b)
-	r.group.addEntry(format.KindBatch, sp.Shard, dst, x.Appended)
 	to := *x
-	to.Position = uint32(r.at + int64(in))
+	position, err := r.put(sp.Shard, b, x.Appended)
+	if err != nil {
+		return err
+	}
+	to.Position = uint32(position)
 	r.index(sp.shard, to, next)
 	return nil
 }
 
-func (r *rewriting) index(s *shard, x format.Extent, next stream.Offset) {
-	n := len(r.spans)
-	if n == 0 || r.spans[n-1].shard != s {
-		r.spans = append(r.spans, newSpan(s, r.file, &x))
-		n++
-	}
-	r.file.extents++
-	r.spans[n-1].add(x, next)
+// copyAborted puts the aborted transaction of the marker that was copied last behind it.
+func (r *rewriting) copyAborted(sp *span, a stream.Aborted, time int64) {
+	r.group.addAborted(sp.Shard, a, time)
+	r.spans[len(r.spans)-1].addAborted(a)
+	r.file.aborted++
 }
 
-// flush writes the group.
-func (r *rewriting) flush() error {
-	g := &r.group
-	if g.payload == 0 {
-		return nil
+// readExtent reads a batch into buf, which grows to hold it, and checks it.
+func (e *Engine) readExtent(sp *span, x *format.Extent, buf *[]byte) ([]byte, error) {
+	size := int(x.Size)
+	if cap(*buf) < size {
+		*buf = make([]byte, size)
 	}
-	h := format.GroupHeader{File: r.file.ID, Number: r.header.Number + 1, Synced: r.header.Number, Previous: r.header.Sum}
-	b := g.seal(&h)
-	if _, err := r.file.direct.WriteAt(b, r.at); err != nil {
-		return diskError("write", rewriteTmp, err)
+	b := (*buf)[:size]
+	if _, err := sp.file.file.ReadAt(b, int64(x.Position)); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
 	}
-	r.at += int64(len(b))
-	r.header = h
-	g.reset(g.block, 0)
+	return b, e.checkExtent(sp, x, b)
+}
+
+// checkExtent checks a batch that was read from a span's file.
+func (e *Engine) checkExtent(sp *span, x *format.Extent, b []byte) error {
+	if _, err := e.checkStored(sp.shard, b, x.Base); err != nil {
+		return sp.file.corrupt(int64(x.Position), "shard %d of stream %s, offset %d: %s", sp.Shard.Index, sp.Shard.Stream, x.Base, err)
+	}
 	return nil
 }
 
@@ -196,7 +157,7 @@ func (r *rewriting) swap() {
 	replaced := func(f *logFile) bool { return slices.Contains(r.old, f) }
 	for _, sp := range r.spans {
 		s := sp.shard
-		if sp.dead() { // died meanwhile
+		if sp.cut = min(s.clean, sp.Next); sp.dead() { // died meanwhile
 			r.file.dead += int(sp.Count)
 			continue
 		}
@@ -224,7 +185,7 @@ func (e *Engine) checkStored(s *shard, b []byte, base stream.Offset) (batch.Head
 
 // checkBatch verifies the one batch that b is, which must begin at base.
 func checkBatch(b []byte, base stream.Offset) (batch.Header, error) {
-	h, err := batch.Verify(b)
+	h, err := batch.VerifyStored(b)
 	if err == nil && stream.Offset(h.BaseOffset) != base {
 		err = fmt.Errorf("batch begins at offset %d", h.BaseOffset)
 	}

@@ -73,6 +73,9 @@ func halfDead(t *testing.T, e *Engine) (keep *stream.Stream) {
 		if i%8 == 0 {
 			testAppend(t, e, keep.Shard(int32(i/8%2)), batchOf(3*kib))
 		}
+		if i%30 == 0 {
+			abortedIn(t, e, keep.Shard(int32(i/30%2)), int64(i))
+		}
 	}
 	must(t, e.Delete(ctx, drop.ID))
 	return keep

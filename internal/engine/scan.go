@@ -107,7 +107,7 @@ func checkPayloads(g *format.Group, at int64) (badAt int64, reason string) {
 		if e.Kind != format.KindBatch {
 			return nil
 		}
-		if _, err := batch.Verify(payload); err != nil {
+		if _, err := batch.VerifyStored(payload); err != nil {
 			reason = fmt.Sprintf("shard %d of stream %s in group %d: %s", e.Shard.Index, e.Shard.Stream, g.Number, err)
 			return errStop
 		}

@@ -21,9 +21,13 @@ type shard struct {
 	stream   *stream.Stream // as it is now
 	start    stream.Offset
 	end      stream.Offset
+	clean    stream.Offset // what is before it was compacted, and lies in files of its own (compact_state.go); 0: nothing
 	bytes    int64
-	epochs   []epochStart // ascending; those with batches between start and end
-	spans    []*span      // ascending, one per file, contiguous from start to end
+	passes   int64             // Bounds.Compactions
+	epochs   []epochStart      // ascending; those with batches between start and end
+	spans    []*span           // ascending; those of log files one per file, contiguous from the larger of start and clean to end
+	open     []openTransaction // by first offset
+	aborts   bool              // one of the spans has, or had, aborted transactions
 	watchers []*watched
 
 	kept *kept // guarded by Engine.admin: where retention stopped last; nil if it did not yet
@@ -41,17 +45,20 @@ type epochStart struct {
 	start stream.Offset
 }
 
-// span is a shard's part of one file. Its extents are in memory while the file is not finished; afterwards the index cache loads them.
+// span is a shard's part of one file. Its index is in memory while the file is not finished; afterwards the index cache loads it.
 type span struct {
 	format.Span
 	shard   *shard
 	file    *logFile
-	extents []format.Extent // nil if they are on disk only
-	lost    bool            // guarded by Engine.mending: they are damaged, and its groups do not give them
+	extents []format.Extent  // nil if the index is on disk only
+	aborted []stream.Aborted // nil if there are none, or the index is on disk only
+	cut     stream.Offset    // guarded by Engine.view: batches before it are dead, they were compacted into another file
+	gone    int64            // guarded by Engine.view: bytes of batches before cut that the file does not count as live any more
+	lost    bool             // guarded by Engine.mending: the index is damaged, and the file's groups do not give it
 }
 
 func (s *shard) bounds(epoch int32) stream.Bounds {
-	return stream.Bounds{Start: s.start, End: s.end, LastStable: s.end, Epoch: epoch, Bytes: s.bytes}
+	return stream.Bounds{Start: s.start, End: s.end, LastStable: s.stable(), Epoch: epoch, Bytes: s.bytes, Compactions: s.passes}
 }
 
 // add puts a batch that lies in file behind everything the shard has; it is the only way into the index.
@@ -131,6 +138,15 @@ func (s *shard) trim(start stream.Offset, freed int64) []*span {
 // spanAt returns the index of the span that holds offset, or the first one behind it.
 func (s *shard) spanAt(offset stream.Offset) int {
 	return sort.Search(len(s.spans), func(i int) bool { return s.spans[i].Next > offset })
+}
+
+// firstLive returns the index of the first extent that is live: not before cut, and not wholly before start, so far as extents tell.
+func firstLive(extents []format.Extent, start, cut stream.Offset) int {
+	i := extentAt(extents, max(start, cut))
+	if i < len(extents) && extents[i].Base < cut {
+		i++
+	}
+	return i
 }
 
 // extentAt returns the index of the extent that holds offset; extents[0].Base must not be larger.

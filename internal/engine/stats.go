@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +12,10 @@ import (
 // counters count since Open.
 type counters struct {
 	groups, syncs, written, coldReads, checkpoints, rewrites, rewritten, removed, recycled, corruptReads atomic.Int64
+
+	compactRuns, compactEnded, compactTook, compactWritten, compactFreed, compactDirty, compactLeft atomic.Int64
+
+	compactDirtiest atomic.Uint64 // a float64
 }
 
 // Stats describes an engine at a moment. Counts are since Open.
@@ -35,6 +40,21 @@ type Stats struct {
 	Unclean      bool // Open found that the log had not been closed
 	Full         bool // the disk is full, or no file can be opened
 	Shards       []ShardStats
+
+	Compaction CompactionStats
+}
+
+// CompactionStats describe the compaction of all streams that ask for it. Counts are since Open.
+type CompactionStats struct {
+	Runs     int64         // in which something was compacted
+	LastRun  time.Time     // when the last of them ended; zero if there was none
+	Took     time.Duration // how long it took
+	Written  int64         // bytes of compacted files
+	Freed    int64         // bytes of batches that are no more
+	Dirty    int64         // bytes of batches that may be compacted and were not yet, when that was looked at last
+	Dirtiest float64       // the largest share of a shard that those had then, 0..1
+	Left     int64         // shards that are left as they are, because something in them cannot be read, or treated
+	Files    int           // compacted files, beside Stats.Files
 }
 
 // ShardStats describes one shard.
@@ -58,6 +78,13 @@ func (e *Engine) countDamage(err error) error {
 	return err
 }
 
+// Full says that appends are refused: the disk is full, or no file can be opened.
+func (e *Engine) Full() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.full
+}
+
 // Stats returns the engine's figures; Shards only if asked for.
 func (e *Engine) Stats(shards bool) Stats {
 	c := &e.counters
@@ -66,12 +93,23 @@ func (e *Engine) Stats(shards bool) Stats {
 		Checkpoints: c.checkpoints.Load(), Rewrites: c.rewrites.Load(), Rewritten: c.rewritten.Load(), Removed: c.removed.Load(), Recycled: c.recycled.Load(),
 		TailBytes: e.tail.size(), PinnedBytes: e.pool.pinned.Load(), IndexBytes: e.index.size(), Recovery: e.recovery, Unclean: e.unclean,
 	}
-	e.mu.Lock()
-	s.Full = e.full
-	e.mu.Unlock()
+	s.Full = e.Full()
+	s.Compaction = CompactionStats{
+		Runs: c.compactRuns.Load(), Took: time.Duration(c.compactTook.Load()), Written: c.compactWritten.Load(), Freed: c.compactFreed.Load(),
+		Dirty: c.compactDirty.Load(), Dirtiest: math.Float64frombits(c.compactDirtiest.Load()), Left: c.compactLeft.Load(),
+	}
+	if ended := c.compactEnded.Load(); ended > 0 {
+		s.Compaction.LastRun = time.UnixMilli(ended)
+	}
 	e.view.RLock()
 	defer e.view.RUnlock()
-	s.Files, s.FileBytes = len(e.files), e.spareSize.Load()
+	for _, f := range e.compacted {
+		s.Compaction.Files++
+		s.FileBytes += f.allocated.Load()
+		s.LiveBytes += f.live
+	}
+	s.Files = len(e.files)
+	s.FileBytes += e.spareSize.Load()
 	for _, f := range e.files {
 		s.FileBytes += f.allocated.Load()
 		s.LiveBytes += f.live

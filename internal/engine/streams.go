@@ -165,6 +165,13 @@ func (e *Engine) Streams(context.Context) ([]*stream.Stream, error) {
 	return all, nil
 }
 
+// Revision implements stream.Log.
+func (e *Engine) Revision() uint64 {
+	e.view.RLock()
+	defer e.view.RUnlock()
+	return e.tables.revision
+}
+
 // producerIDStep is how many producer ids are reserved with one write: a crash wastes as many.
 const producerIDStep = 1000
 

@@ -10,14 +10,17 @@ const maxShards = 1 << 20
 
 // tables is what the log knows, batches apart. Only changes alter it. Guarded by Engine.view.
 type tables struct {
-	streams      map[stream.ID]*stream.Stream
-	names        map[stream.Name]*stream.Stream
-	shards       map[stream.Shard]*shard
-	documents    map[string]map[string]*document // by kind and id
-	cursors      map[string]map[stream.Shard]stream.Cursor
-	epoch        int32
-	producerIDs  int64 // all below are given out or reserved
-	maxProducers int
+	streams       map[stream.ID]*stream.Stream
+	revision      uint64 // of streams: how often it was changed
+	names         map[stream.Name]*stream.Stream
+	shards        map[stream.Shard]*shard
+	documents     map[string]map[string]*document // by kind and id
+	cursors       map[string]map[stream.Shard]stream.Cursor
+	epoch         int32
+	producerIDs   int64               // all below are given out or reserved
+	compacted     map[uint64]*logFile // by number; Engine.compacted
+	lastCompacted uint64              // the largest number of a compacted file that a change has named
+	maxProducers  int
 }
 
 func newTables(maxProducers int) tables {
@@ -39,6 +42,7 @@ func (t *tables) putStream(s *stream.Stream) {
 	}
 	t.streams[s.ID] = s
 	t.names[s.Name] = s
+	t.revision++
 	for i := range s.Shards {
 		id := s.Shard(i)
 		if i < from {
@@ -56,6 +60,7 @@ func (t *tables) deleteStream(id stream.ID) {
 	}
 	delete(t.streams, id)
 	delete(t.names, s.Name)
+	t.revision++
 	for i := range s.Shards {
 		sh := t.shards[s.Shard(i)]
 		delete(t.shards, sh.id)
@@ -79,7 +84,7 @@ func (t *tables) deleteStream(id stream.ID) {
 // bury counts the batches of dead spans and their bytes.
 func (t *tables) bury(dead []*span) {
 	for _, s := range dead {
-		s.file.live -= s.Bytes
+		s.file.live -= s.Bytes - s.gone
 		s.file.dead += int(s.Count)
 	}
 }

@@ -28,7 +28,7 @@ func TestTransact(t *testing.T) {
 		return []state.Change{{Key: state.Key{Kind: "k", ID: "d"}, If: version, Value: []byte("v")}}
 	}
 	two := []stream.Append{{Shard: s.Shard(0), Batch: numbered(0)}, {Shard: s.Shard(1), Batch: batchOf(kib)}}
-	r, versions, err := e.Transact(ctx, two, document(state.Absent))
+	r, versions, err := e.Transact(ctx, two, nil, document(state.Absent))
 	if err != nil || r[0].Base != 0 || r[1].Base != 0 || versions[0] != 1 {
 		t.Fatalf("%+v, %v, %v", r, versions, err)
 	}
@@ -46,7 +46,7 @@ func TestTransact(t *testing.T) {
 	}
 	for _, row := range refused {
 		t.Run(row.name, func(t *testing.T) {
-			_, _, err := e.Transact(ctx, []stream.Append{{Shard: s.Shard(1), Batch: batchOf(kib)}, row.entry}, document(row.version))
+			_, _, err := e.Transact(ctx, []stream.Append{{Shard: s.Shard(1), Batch: batchOf(kib)}, row.entry}, nil, document(row.version))
 			if !errors.Is(err, row.err) {
 				t.Errorf("%v, want %v", err, row.err)
 			}
@@ -60,7 +60,7 @@ func TestTransact(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := e.Transact(ctx, []stream.Append{{Shard: s.Shard(0), Batch: numbered(1)}}, document(1)); err != nil {
+	if _, _, err := e.Transact(ctx, []stream.Append{{Shard: s.Shard(0), Batch: numbered(1)}}, nil, document(1)); err != nil {
 		t.Errorf("what was refused has left something behind: %v", err)
 	}
 }

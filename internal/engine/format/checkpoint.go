@@ -54,7 +54,7 @@ func ReadCheckpoint(b []byte, visit func(kind Kind, payload []byte) error) (h Ch
 	if len(b) < CheckpointHeaderSize || string(b[:8]) != checkpointMagic {
 		return h, 0, wrong("no checkpoint header")
 	}
-	if err := checkSealed(b[:CheckpointHeaderSize], "checkpoint header"); err != nil {
+	if err := checkSealed(b[:CheckpointHeaderSize], Version, "checkpoint header"); err != nil {
 		return h, 0, err
 	}
 	h = CheckpointHeader{

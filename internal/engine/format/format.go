@@ -5,7 +5,9 @@
 // reads no batch. A rewritten file has the same form, its groups sorted by shard.
 //
 //	FileHeader | Group | Group | ... | zeros or the leavings of an older file        while it is written to
-//	FileHeader | Group | Group | ... | extents of shard A | of shard B | ... | directory | Trailer        afterwards
+//	FileHeader | Group | Group | ... | index of shard A | of shard B | ... | directory | Trailer          afterwards
+//
+// A shard's index is the extents of its batches, then the aborted transactions whose markers are among them.
 //
 // All integers are little-endian (the record batches inside are Kafka's and big-endian); all checksums are CRC-32C. The package is pure: it
 // encodes and decodes, and every decoder takes bytes from anywhere. It refuses to open files or to know what a change means.
@@ -32,8 +34,12 @@ func wrong(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
 }
 
-// Version is the version of all formats of this package.
-const Version = 1
+// Version is the version of all formats of this package, but that of a footer with aborted transactions, which is abortedVersion: what has none is
+// written as before there were any.
+const (
+	Version        = 1
+	abortedVersion = 2
+)
 
 var le = binary.LittleEndian
 
@@ -78,7 +84,7 @@ func ReadFileHeader(b []byte) (FileHeader, error) {
 	if string(b[:8]) != fileMagic {
 		return FileHeader{}, wrong("file begins with %q, not %q", b[:8], fileMagic)
 	}
-	if err := checkSealed(b[:FileHeaderSize], "file header"); err != nil {
+	if err := checkSealed(b[:FileHeaderSize], Version, "file header"); err != nil {
 		return FileHeader{}, err
 	}
 	return FileHeader{
@@ -91,15 +97,15 @@ func ReadFileHeader(b []byte) (FileHeader, error) {
 	}, nil
 }
 
-// checkSealed checks version and checksum of a block with the version at byte 8 and the sum at byte 12.
-func checkSealed(b []byte, what string) error {
+// checkSealed checks version, 1 to newest, and checksum of a block with the version at byte 8 and the sum at byte 12.
+func checkSealed(b []byte, newest uint32, what string) error {
 	plain := append([]byte(nil), b...)
 	clear(plain[12:16])
 	if sum := Sum(plain); sum != le.Uint32(b[12:]) {
 		return wrong("%s has checksum %08x, its bytes %08x", what, le.Uint32(b[12:]), sum)
 	}
-	if v := le.Uint32(b[8:]); v != Version {
-		return wrong("%s has version %d, only %d is known", what, v, Version)
+	if v := le.Uint32(b[8:]); v < Version || v > newest {
+		return wrong("%s has version %d, only %d to %d are known", what, v, Version, newest)
 	}
 	return nil
 }
@@ -107,10 +113,12 @@ func checkSealed(b []byte, what string) error {
 // Kind says what an entry of a group or checkpoint holds.
 type Kind uint8
 
-// KindBatch is a record batch; the engine numbers the kinds of its changes from KindChange.
+// KindBatch is a record batch, KindAborted what AppendAborted writes of the transaction that the batch before it has aborted: an index is made of the
+// two kinds alone. The engine numbers the kinds of its changes from KindChange.
 const (
-	KindBatch  Kind = 1
-	KindChange Kind = 16
+	KindBatch   Kind = 1
+	KindAborted Kind = 2
+	KindChange  Kind = 16
 )
 
 // EntrySize is the size in bytes of an Entry in a group's table.
@@ -122,7 +130,7 @@ const EntrySize = 40
 type Entry struct {
 	Kind  Kind
 	Size  uint32       // of the payload in bytes
-	Shard stream.Shard // of a batch
+	Shard stream.Shard // of a batch or an aborted transaction
 	// Sum is the checksum of the payload; of a batch, of its first 21 bytes: the rest is under the batch's own.
 	Sum  uint32
 	Time int64 // when the log took it, milliseconds since 1970

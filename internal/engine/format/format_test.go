@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/freshet/freshet/internal/stream"
@@ -27,16 +28,21 @@ func group(h *GroupHeader, payloads ...string) []byte {
 	return b
 }
 
-// footer returns extents, directory and trailer of one shard, as they lie behind End.
-func footer(end int64) ([]byte, []Extent, Span, Trailer) {
+// footer returns index, directory and trailer of one shard, as they lie behind End.
+func footer(end int64, aborted ...stream.Aborted) ([]byte, []Extent, Span, Trailer) {
 	extents := []Extent{{Base: 3, Position: 4096, Size: 70, Latest: 10, Appended: 9}, {Base: 8, Position: 9000, Size: 80, Latest: 8, Appended: 11}}
-	b := AppendExtents(nil, extents)
+	b := AppendAborted(AppendExtents(nil, extents), aborted...)
 	span := Span{Shard: aShard, Count: 2, First: 3, Next: 12, Latest: 10, Age: 9, Oldest: 9, Bytes: 150, Position: end, Sum: Sum(b)}
-	t := Trailer{File: 77, End: end, Directory: end + int64(len(b)), Group: 4, GroupSum: 5, Spans: 1}
-	directory := span.Append(nil)
+	if span.Aborted = uint32(len(aborted)); span.Aborted > 0 {
+		span.FirstAborted = aborted[0].First
+	}
+	t := Trailer{File: 77, End: end, Directory: end + int64(len(b)), Group: 4, GroupSum: 5}
+	directory := t.AppendDirectory(nil, []Span{span})
 	t.DirectorySum = Sum(directory)
 	return t.Append(append(b, directory...)), extents, span, t
 }
+
+var someAborted = []stream.Aborted{{ProducerID: 5, First: 1, Last: 3}, {ProducerID: 6, First: 2, Last: 8}}
 
 func TestFileHeaderRoundTrip(t *testing.T) {
 	h := FileHeader{ID: 1, First: 2, Last: 3, Generation: 4, Group: 5}
@@ -93,19 +99,39 @@ func TestGroupRoundTrip(t *testing.T) {
 
 func TestFooterRoundTrip(t *testing.T) {
 	const end = 2 * Align
-	b, extents, span, trailer := footer(end)
-	size := int64(end + len(b))
-	got, err := ReadTrailer(b[len(b)-TrailerSize:], 77, size)
-	if err != nil || got != trailer {
-		t.Fatalf("%+v, %v, want %+v", got, err, trailer)
+	for version, aborted := range map[int][]stream.Aborted{1: nil, 2: someAborted} {
+		b, extents, span, trailer := footer(end, aborted...)
+		size := int64(end + len(b))
+		at := b[len(b)-TrailerSize:]
+		got, err := ReadTrailer(at, 77, size)
+		if err != nil || got != trailer || int(at[8]) != version {
+			t.Fatalf("%+v, %v, want %+v of version %d", got, err, trailer, version)
+		}
+		spans, err := ReadDirectory(b[got.Directory-end:len(b)-TrailerSize], &got)
+		if err != nil || len(spans) != 1 || spans[0] != span {
+			t.Fatalf("%+v, %v, want %+v", spans, err, span)
+		}
+		read, ends, err := ReadIndex(b[:span.IndexSize()], &span)
+		if err != nil || !slices.Equal(read, extents) || !slices.Equal(ends, aborted) {
+			t.Fatalf("%+v, %+v, %v, want %+v, %+v", read, ends, err, extents, aborted)
+		}
 	}
-	spans, err := ReadDirectory(b[got.Directory-end:len(b)-TrailerSize], &got)
-	if err != nil || len(spans) != 1 || spans[0] != span {
-		t.Fatalf("%+v, %v, want %+v", spans, err, span)
+}
+
+func TestReadIndexRefuses(t *testing.T) {
+	rows := map[string][]stream.Aborted{
+		"a marker before the span":       {{ProducerID: 5, First: 1, Last: 2}},
+		"a marker behind the span":       {{ProducerID: 5, First: 1, Last: 12}},
+		"markers that do not ascend":     {{ProducerID: 5, First: 1, Last: 8}, {ProducerID: 6, First: 2, Last: 8}},
+		"a transaction without records":  {{ProducerID: 5, First: 8, Last: 8}},
+		"a transaction without producer": {{ProducerID: -1, First: 1, Last: 8}},
+		"another first offset":           {{ProducerID: 5, First: 2, Last: 3}, {ProducerID: 6, First: 1, Last: 8}},
 	}
-	read, err := ReadExtents(b[:2*ExtentSize], &span)
-	if err != nil || len(read) != 2 || read[0] != extents[0] || read[1] != extents[1] {
-		t.Fatalf("%+v, %v, want %+v", read, err, extents)
+	for name, aborted := range rows {
+		b, _, span, _ := footer(Align, aborted...)
+		if _, _, err := ReadIndex(b[:span.IndexSize()], &span); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -156,7 +182,7 @@ func TestDirectoryBoundsExtents(t *testing.T) {
 	} {
 		_, _, span, trailer := footer(end)
 		span.Position, span.Count = c.position, c.count
-		directory := span.Append(nil)
+		directory := trailer.AppendDirectory(nil, []Span{span})
 		trailer.DirectorySum = Sum(directory)
 		if _, err := ReadDirectory(directory, &trailer); (err == nil) != c.ok {
 			t.Errorf("%d extents at %d: %v", c.count, c.position, err)
@@ -169,7 +195,9 @@ func TestDirectoryBoundsExtents(t *testing.T) {
 // seal makes a block of those with version and sum at bytes 8 and 12 a valid one.
 func seal(b []byte, magic string) {
 	copy(b, magic)
-	le.PutUint32(b[8:], Version)
+	if magic != trailerMagic || le.Uint32(b[8:]) != abortedVersion {
+		le.PutUint32(b[8:], Version)
+	}
 	clear(b[12:16])
 	le.PutUint32(b[12:], Sum(b))
 }
@@ -221,6 +249,8 @@ func FuzzGroup(f *testing.F) {
 func FuzzFooter(f *testing.F) {
 	b, _, _, _ := footer(Align)
 	f.Add(b)
+	b, _, _, _ = footer(Align, someAborted...)
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = bytes.Clone(b)
 		if !sealFooter(b) {
@@ -236,9 +266,9 @@ func FuzzFooter(f *testing.F) {
 		}
 		for i := range spans {
 			s := &spans[i]
-			at := b[s.Position-Align:][:int64(s.Count)*ExtentSize]
+			at := b[s.Position-Align:][:s.IndexSize()]
 			s.Sum = Sum(at)
-			checkExtents(t, at, s)
+			checkIndex(t, at, s)
 		}
 	})
 }
@@ -249,7 +279,11 @@ func sealFooter(b []byte) bool {
 		return false
 	}
 	trailer := b[len(b)-TrailerSize:]
-	directory := len(b) - TrailerSize - int(le.Uint32(trailer[52:]))*SpanSize
+	t := Trailer{Spans: le.Uint32(trailer[52:]), version: le.Uint32(trailer[8:])}
+	if t.version != abortedVersion {
+		t.version = Version
+	}
+	directory := len(b) - TrailerSize - t.DirectorySize()
 	if directory < 0 {
 		return false
 	}
@@ -261,24 +295,29 @@ func sealFooter(b []byte) bool {
 	return true
 }
 
-func FuzzExtents(f *testing.F) {
+func FuzzIndex(f *testing.F) {
 	b, _, span, _ := footer(Align)
-	f.Add(b[:2*ExtentSize], int64(span.First), int64(span.Next))
-	f.Fuzz(func(t *testing.T, b []byte, first, next int64) {
-		s := Span{Count: uint32(len(b) / ExtentSize), First: stream.Offset(first), Next: stream.Offset(next), Sum: Sum(b)}
-		checkExtents(t, b, &s)
+	f.Add(b[:2*ExtentSize], int64(span.First), int64(span.Next), uint16(0), int64(0))
+	b, _, span, _ = footer(Align, someAborted...)
+	f.Add(b[:span.IndexSize()], int64(span.First), int64(span.Next), uint16(2), int64(span.FirstAborted))
+	f.Fuzz(func(t *testing.T, b []byte, first, next int64, aborted uint16, firstAborted int64) {
+		s := Span{
+			Aborted: uint32(aborted), Count: uint32(max(0, len(b)-int(aborted)*AbortedSize) / ExtentSize),
+			First: stream.Offset(first), Next: stream.Offset(next), FirstAborted: stream.Offset(firstAborted), Sum: Sum(b),
+		}
+		checkIndex(t, b, &s)
 	})
 }
 
-// checkExtents reads extents whose sum is right and checks what must be true of them.
-func checkExtents(t *testing.T, b []byte, s *Span) {
+// checkIndex reads an index whose sum is right and checks what must be true of it.
+func checkIndex(t *testing.T, b []byte, s *Span) {
 	t.Helper()
-	extents, err := ReadExtents(b, s)
+	extents, aborted, err := ReadIndex(b, s)
 	if err != nil {
 		return
 	}
-	if !bytes.Equal(AppendExtents(nil, extents), b) {
-		t.Fatalf("%d bytes are read as %+v", len(b), extents)
+	if !bytes.Equal(AppendAborted(AppendExtents(nil, extents), aborted...), b) {
+		t.Fatalf("%d bytes are read as %+v and %+v", len(b), extents, aborted)
 	}
 	before := s.First - 1
 	for _, e := range extents {
@@ -286,6 +325,11 @@ func checkExtents(t *testing.T, b []byte, s *Span) {
 			t.Fatalf("extents %+v of offsets %d to %d", extents, s.First, s.Next)
 		}
 		before = e.Base
+	}
+	for _, a := range aborted {
+		if a.First < s.FirstAborted || a.First >= a.Last || a.Last < s.First || a.Last >= s.Next {
+			t.Fatalf("aborted %+v of offsets %d to %d, the first at %d", aborted, s.First, s.Next, s.FirstAborted)
+		}
 	}
 }
 
