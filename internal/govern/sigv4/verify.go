@@ -127,6 +127,9 @@ func (s *Signature) checkTime(now time.Time) error {
 	return nil
 }
 
+// End returns when a presigned request is good no more.
+func (s *Signature) End() time.Time { return s.at.Add(s.Expires) }
+
 func (s *Signature) canonicalRequest(r *http.Request, body []byte) string {
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	if strings.Contains(path, "://") { // absolute form, as proxies send it
