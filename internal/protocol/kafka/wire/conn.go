@@ -3,10 +3,12 @@ package wire
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +17,10 @@ import (
 // Conn is one client's connection.
 type Conn struct {
 	server  *Server
-	net     net.Conn
+	socket  net.Conn // the network's
+	net     net.Conn // the same, or TLS upon it
+	tls     *tls.Conn
+	bundle  *bundle // between tls and socket
 	session Session
 	ctx     context.Context // ends when the server stops or the connection is shut
 	cancel  context.CancelCauseFunc
@@ -24,12 +29,22 @@ type Conn struct {
 	direct  Frame  // answers the reading goroutine writes itself
 	vectors net.Buffers
 
+	listener int
+	address  netip.Addr  // the client's, not valid if it has none of IP
+	guest    atomic.Bool // not admitted yet
+	born     int64       // of a guest: the tick of its coming
+	place    string      // of a guest: where it comes from
+	tokens   bool        // the next frame is a bare token
+	end      error       // why to end after the answer being served
+
 	holds atomic.Pointer[Budget] // where the frame being read has its memory from
 
 	phase atomic.Int32 // what the reading goroutine does, for checkStall
 	since atomic.Int64 // tick of the last progress in it
 	paid  atomic.Int64 // tick up to which a frame's bytes have come as fast as MinRequestRate wants
 	wrote atomic.Int64 // tick of the last progress in writing; 0 = nobody writes
+
+	muted time.Duration // of the reading goroutine: how long nothing is to be read
 
 	queue queue
 	gone  chan struct{} // closed by shut: what is pending will never be written
@@ -47,22 +62,39 @@ const (
 // inBuffer is the size of the buffer in front of reading. A frame that fits needs no other memory until it is complete.
 const inBuffer = 4 << 10
 
-func newConn(ctx context.Context, s *Server, nc net.Conn) *Conn {
-	c := &Conn{server: s, net: nc, in: bufio.NewReaderSize(nc, inBuffer), gone: make(chan struct{})}
+func newConn(ctx context.Context, s *Server, nc net.Conn, listener int) *Conn {
+	c := &Conn{server: s, socket: nc, net: nc, listener: listener, gone: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	if config := s.cfg.Listeners[listener].TLS; config != nil {
+		c.encrypt(config)
+	}
+	c.in = bufio.NewReaderSize(c.net, inBuffer)
 	c.queue.init(c)
 	return c
 }
 
 // RemoteAddr returns the client's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
+
+// End makes the connection end when the answer to the request being served has been written.
+func (c *Conn) End(reason error) { c.end = reason }
+
+// ExpectToken makes the next frame a bare token: Serve gets it as the whole Body of a request whose Token is set, and its answer is sent
+// as bare (SaslHandshake v0). It is called by the session while it serves.
+func (c *Conn) ExpectToken() { c.tokens = true }
 
 func (c *Conn) run() {
-	c.progress(idle)
-	c.session = c.server.cfg.Handler.Connect(c)
-	err := c.serve()
-	c.queue.close()
-	c.session.Close()
+	c.progress(serving)
+	err := c.handshake()
+	if err == nil {
+		c.session, err = c.server.cfg.Handler.Connect(c)
+	}
+	if err == nil {
+		c.progress(idle)
+		err = c.serve()
+		c.queue.close()
+		c.session.Close()
+	}
 	stopped := errors.Is(context.Cause(c.ctx), ErrStopping)
 	if cause := context.Cause(c.ctx); cause != nil {
 		err = cause
@@ -70,7 +102,7 @@ func (c *Conn) run() {
 	c.cancel(err)
 	c.net.Close()
 	if !stopped && err != errHungUp {
-		c.server.cfg.Logger.Warn("connection closed", "peer", c.net.RemoteAddr().String(), "client", c.client, "reason", err)
+		c.server.cfg.Logger.Warn("connection closed", "peer", c.RemoteAddr().String(), "client", c.client, "reason", err)
 	}
 }
 
@@ -85,10 +117,31 @@ func (c *Conn) serve() error {
 		}
 		err = c.serveOne(r, mem)
 		r.release()
+		if err == nil {
+			err = c.end
+		}
 		if err != nil {
 			return err
 		}
+		c.pause()
 		c.progress(idle)
+	}
+}
+
+// Mute has nothing read from the client for a time, once the request being served has been. It is for the session, within Serve.
+func (c *Conn) Mute(wait time.Duration) { c.muted = wait }
+
+// pause lets the time of Mute pass, or the connection end.
+func (c *Conn) pause() {
+	if c.muted <= 0 {
+		return
+	}
+	t := c.server.cfg.Clock.NewTimer(c.muted)
+	defer t.Stop()
+	c.muted = 0
+	select {
+	case <-t.C():
+	case <-c.ctx.Done():
 	}
 }
 
@@ -150,9 +203,12 @@ func (c *Conn) read() (*Request, memory, error) {
 		}
 		return nil, memory{}, fmt.Errorf("connection ended within a frame's length")
 	}
-	n := int(int32(binary.BigEndian.Uint32(head)))
-	if n < minRequest || n > c.server.cfg.MaxRequestBytes {
-		return nil, memory{}, fmt.Errorf("frame length %d is outside %d..%d", n, minRequest, c.server.cfg.MaxRequestBytes)
+	n, least := int(int32(binary.BigEndian.Uint32(head))), minRequest
+	if c.tokens {
+		least = 0
+	}
+	if most := c.maxFrame(); n < least || n > most {
+		return nil, memory{}, fmt.Errorf("frame length %d is outside %d..%d", n, least, most)
 	}
 	c.progress(reading)
 	// Memory is taken when bytes have come, not when they are promised.
@@ -170,13 +226,21 @@ func (c *Conn) read() (*Request, memory, error) {
 	}
 	c.holds.Store(nil)
 	c.progress(serving)
-	r, err := parseHeader(*mem.buf, c.server.cfg.Handler.Flexible, c.keepClient)
+	r, err := c.parse(*mem.buf)
 	if err != nil {
 		mem.release(true)
 		return nil, memory{}, err
 	}
 	r.Received, r.budget = c.server.cfg.Clock.Now(), c.server.arrays
 	return &r, mem, nil
+}
+
+func (c *Conn) parse(frame []byte) (Request, error) {
+	if c.tokens {
+		c.tokens = false
+		return Request{ClientID: c.client, Body: frame, Bytes: 4 + len(frame), Token: true}, nil
+	}
+	return parseHeader(frame, c.server.cfg.Handler.Flexible, c.keepClient)
 }
 
 // take waits for memory for a frame of n bytes.
@@ -186,6 +250,9 @@ func (c *Conn) take(n int) (memory, error) {
 		return memory{buf: &small}, nil
 	}
 	mem := memory{budget: c.server.budget(n), bytes: int64(n)}
+	if c.guest.Load() {
+		mem.budget = c.server.lobby
+	}
 	c.progress(serving)
 	if err := mem.budget.Take(c.ctx, mem.bytes); err != nil {
 		return memory{}, err
@@ -224,10 +291,18 @@ func (c *Conn) keepClient(id []byte) string {
 const maxWrite = 1 << 20
 
 // flush writes f's bytes. Only one goroutine does so at a time.
-func (c *Conn) flush(f *Frame) error {
+func (c *Conn) flush(f *Frame) (err error) {
 	c.vectors = f.vectors(c.vectors[:0])
 	all := c.vectors
 	defer func() { clear(all); c.wrote.Store(0) }()
+	if c.bundle != nil {
+		c.bundle.begin()
+		defer func() {
+			if sent := c.bundle.end(); sent != nil && err == nil {
+				err = fmt.Errorf("write answer: %w", sent)
+			}
+		}()
+	}
 	for rest := all; len(rest) > 0; {
 		c.wrote.Store(c.server.ticks.Load() + 1)
 		n, size := 0, 0
@@ -254,21 +329,27 @@ func (c *Conn) progress(p phase) {
 	c.phase.Store(p)
 }
 
-// pressureStall is how many ticks a frame may stall while others wait for the memory that it holds.
+// pressureStall is how many ticks a frame or an answer may stall while others wait for the memory that it holds.
 const pressureStall = 2
 
 // checkStall shuts the connection if it makes no progress.
 func (c *Conn) checkStall(now int64) {
 	stall := int64(c.server.cfg.StallTimeout / tick)
-	if w := c.wrote.Load(); w != 0 && now+1-w > stall {
-		c.shut(fmt.Errorf("client has not read its answers for %s", c.server.cfg.StallTimeout))
-		return
+	if w := c.wrote.Load(); w != 0 {
+		patience := stall
+		if a := c.server.cfg.Answers; a != nil && a.Contended() {
+			patience = min(pressureStall, stall)
+		}
+		if now+1-w > patience {
+			c.shut(fmt.Errorf("client has not read its answers for %s", time.Duration(patience)*tick))
+			return
+		}
 	}
 	quiet := now - c.since.Load()
 	switch c.phase.Load() {
 	case idle:
 		if t := c.server.cfg.IdleTimeout; t > 0 && quiet > int64(t/tick) && c.queue.empty() {
-			c.server.cfg.Logger.Debug("connection idle", "peer", c.net.RemoteAddr().String(), "after", t)
+			c.server.cfg.Logger.Debug("connection idle", "peer", c.RemoteAddr().String(), "after", t)
 			c.finish()
 		}
 	case reading:
@@ -290,10 +371,10 @@ func (c *Conn) finish() {
 	_ = c.net.SetReadDeadline(past)
 }
 
-// shut ends the connection at once.
+// shut ends the connection at once: it closes the network's socket, as TLS would first write its farewell and wait.
 func (c *Conn) shut(reason error) {
 	c.cancel(reason)
-	c.net.Close()
+	c.socket.Close()
 	c.once.Do(func() { close(c.gone) })
 }
 

@@ -56,7 +56,9 @@ func (f *Frame) add(r *Request, a Answer) (int, error) {
 		f.pieces = f.pieces[:pieces]
 	}
 	f.Buf = append(f.Buf, 0, 0, 0, 0)
-	f.Buf = binary.BigEndian.AppendUint32(f.Buf, uint32(r.CorrelationID))
+	if !r.Token {
+		f.Buf = binary.BigEndian.AppendUint32(f.Buf, uint32(r.CorrelationID))
+	}
 	if r.flexible {
 		f.Buf = append(f.Buf, 0)
 	}

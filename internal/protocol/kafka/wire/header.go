@@ -15,6 +15,7 @@ type Request struct {
 	Bytes         int       // size of the frame, its length field included
 	Received      time.Time // when the frame was complete
 	Pooled        bool      // set by a session that does not keep Body: its memory is used again
+	Token         bool      // the frame was a bare token, without header: see Conn.ExpectToken
 
 	flexible bool    // the response header has tags
 	budget   *Budget // for what Decode takes; nil in tests

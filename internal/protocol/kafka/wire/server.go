@@ -6,9 +6,15 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/freshet/freshet/internal/clock"
 )
 
 // Server accepts connections and serves them until Run's context ends.
@@ -16,11 +22,19 @@ type Server struct {
 	cfg    Config
 	frames [len(frameClasses)]*Budget // by the size of the frame
 	arrays *Budget                    // for what Request.Decode allocates
+	lobby  *Budget                    // for frames of guests
 	ticks  atomic.Int64
 	served sync.WaitGroup // one per connection
 
-	mu    sync.Mutex
-	conns map[*Conn]struct{} // guarded by mu
+	handshakes handshakes
+
+	mu     sync.Mutex
+	conns  map[*Conn]struct{} // guarded by mu
+	guests []*Conn            // guarded by mu, the oldest first
+	places map[string]int     // guarded by mu: guests by where they come from
+
+	crowd     atomic.Pointer[Crowd]
+	addresses map[netip.Addr]int // guarded by mu: connections by their clients' addresses
 }
 
 // frameClasses are sizes up to which frames share a budget, with its part of all memory for frames. So clients whose large frames stall do
@@ -35,11 +49,21 @@ const tick = time.Second
 
 // New returns a server that does nothing until Run.
 func New(cfg Config) (*Server, error) {
-	if cfg.Listener == nil || cfg.Handler == nil {
+	if len(cfg.Listeners) == 0 || cfg.Handler == nil {
 		return nil, errors.New("wire: a listener and a handler are needed")
 	}
 	cfg.setDefaults()
-	s := &Server{cfg: cfg, arrays: NewBudget(maxDecodedTotal), conns: map[*Conn]struct{}{}}
+	s := &Server{
+		cfg: cfg, arrays: NewBudget(maxDecodedTotal), lobby: NewBudget(guestMemory), conns: map[*Conn]struct{}{}, places: map[string]int{},
+		addresses: map[netip.Addr]int{}, handshakes: newHandshakes(),
+	}
+	s.cfg.Listeners = slices.Clone(cfg.Listeners)
+	for i := range s.cfg.Listeners {
+		if l := &s.cfg.Listeners[i]; l.TLS != nil {
+			l.TLS = inTurn(l.TLS)
+		}
+	}
+	s.SetCrowd(Crowd{PerAddress: -1})
 	for i, class := range frameClasses {
 		s.frames[i] = NewBudget(max(cfg.MaxInFlightBytes/class.part, int64(min(class.bytes, cfg.MaxRequestBytes))))
 	}
@@ -63,7 +87,7 @@ func (s *Server) Connections() (open int, inFlight int64) {
 	for _, b := range s.frames {
 		inFlight += b.Used()
 	}
-	return len(s.conns), inFlight + s.arrays.Used()
+	return len(s.conns), inFlight + s.lobby.Used() + s.arrays.Used()
 }
 
 // Run accepts and serves until ctx ends; then it takes no more, lets served requests finish for DrainTimeout, and closes what is left. It
@@ -74,11 +98,7 @@ func (s *Server) Run(ctx context.Context) error {
 	swept := make(chan struct{})
 	go func() { defer close(swept); s.sweep(work) }()
 
-	unlisten := context.AfterFunc(ctx, func() { s.cfg.Listener.Close() })
-	err := s.accept(work)
-	if unlisten() {
-		s.cfg.Listener.Close()
-	}
+	err := s.acceptAll(ctx, work)
 	if ctx.Err() != nil {
 		err = nil
 	}
@@ -88,54 +108,99 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
+// acceptAll accepts on all listeners until ctx or one of them ends, and returns when none does any more.
+func (s *Server) acceptAll(ctx, work context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range s.cfg.Listeners {
+		group.Go(func() error { return s.accept(ctx, work, i) })
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		<-ctx.Done()
+		for _, l := range s.cfg.Listeners {
+			l.Net.Close()
+		}
+	}()
+	err := group.Wait()
+	<-closed
+	return err
+}
+
 // maxAcceptPause bounds the pause after a failed accept, as when file descriptors have run out.
 const maxAcceptPause = time.Second
 
-func (s *Server) accept(ctx context.Context) error {
+// accept takes connections until the listener is closed, which happens when soft ends. hard ends those that are open.
+func (s *Server) accept(soft, hard context.Context, listener int) error {
 	pause := 5 * time.Millisecond
 	for {
-		nc, err := s.cfg.Listener.Accept()
+		nc, err := s.cfg.Listeners[listener].Net.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accept: %w", err)
 		case err != nil:
 			s.cfg.Logger.Warn("accept connection", "error", err, "pause", pause)
-			t := s.cfg.Clock.NewTimer(pause)
-			select {
-			case <-t.C():
-			case <-ctx.Done():
-			}
-			t.Stop()
+			s.pauseAccepting(soft, pause)
 			pause = min(2*pause, maxAcceptPause)
 			continue
 		}
 		pause = 5 * time.Millisecond
-		s.open(ctx, nc)
+		if s.cfg.Pace != nil {
+			s.pauseAccepting(soft, s.cfg.Pace())
+		}
+		s.open(hard, nc, listener)
 	}
 }
 
-// errTooMany ends a connection for which there is no room.
-var errTooMany = errors.New("too many connections")
+// pauseAccepting waits for a time, or until ctx ends.
+func (s *Server) pauseAccepting(ctx context.Context, d time.Duration) {
+	if d > 0 {
+		_ = clock.Sleep(ctx, s.cfg.Clock, d)
+	}
+}
 
-func (s *Server) open(ctx context.Context, nc net.Conn) {
-	c := newConn(ctx, s, nc)
+func (s *Server) open(ctx context.Context, nc net.Conn, listener int) {
+	c := newConn(ctx, s, nc, listener)
 	s.mu.Lock()
-	full := len(s.conns) >= s.cfg.MaxConnections
-	if !full {
-		s.conns[c] = struct{}{}
+	full := s.enterLocked(c)
+	if full == nil && s.cfg.Listeners[listener].Guarded {
+		s.welcomeLocked(c)
 	}
 	s.mu.Unlock()
-	if full {
-		s.cfg.Logger.Warn("connection refused", "peer", nc.RemoteAddr().String(), "reason", errTooMany, "max", s.cfg.MaxConnections)
-		c.shut(errTooMany)
+	if full != nil {
+		s.cfg.Logger.Warn("connection refused", "peer", nc.RemoteAddr().String(), "reason", full)
+		c.shut(full)
 		return
 	}
 	s.served.Go(func() {
-		c.run()
+		if s.admit(c) {
+			c.run()
+		}
 		s.mu.Lock()
-		delete(s.conns, c)
+		s.leaveLocked(c)
+		s.forgetGuestLocked(c)
 		s.mu.Unlock()
 	})
+}
+
+// errTooFast ends a connection that is one too many in its time.
+var errTooFast = errors.New("connections are opened too fast")
+
+// admit says whether c is to be served. If not it holds c up, so that its client does not try again at once, and closes it.
+func (s *Server) admit(c *Conn) bool {
+	if s.cfg.Admit == nil {
+		return true
+	}
+	wait := s.cfg.Admit(c.RemoteAddr())
+	if wait <= 0 {
+		return true
+	}
+	c.progress(serving)
+	s.cfg.Logger.Warn("connection refused", "peer", c.RemoteAddr().String(), "reason", errTooFast, "after", wait)
+	c.Mute(wait)
+	c.pause()
+	c.shut(errTooFast)
+	return false
 }
 
 // drain asks every connection to end after what it is doing, and closes those that have not after DrainTimeout.
@@ -173,12 +238,18 @@ func (s *Server) sweep(ctx context.Context) {
 			return
 		}
 		now := s.ticks.Add(1)
-		s.each(func(c *Conn) { c.checkStall(now) })
+		s.each(func(c *Conn) {
+			c.checkStall(now)
+			c.checkGuest(now)
+		})
 	}
 }
 
 // IdleTimeout returns how long a connection may be idle, MaxRequestBytes how large a request may be.
 func (s *Server) IdleTimeout() time.Duration { return s.cfg.IdleTimeout }
+
+// MaxConnections returns the most connections that there can be, whatever SetCrowd says.
+func (s *Server) MaxConnections() int { return s.cfg.MaxConnections }
 
 // MaxRequestBytes returns the size of the largest frame that is read.
 func (s *Server) MaxRequestBytes() int { return s.cfg.MaxRequestBytes }

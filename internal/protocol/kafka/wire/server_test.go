@@ -29,6 +29,9 @@ const (
 	keyNone  = 102 // has no answer
 	keyFail  = 103 // closes the connection
 	keyWait  = 104 // waits until the peer is gone or the server stops
+	keyAdmit = 105 // answers, and makes the connection no guest
+	keyToken = 106 // answers, and expects a bare token
+	keyEnd   = 107 // answers, and ends the connection
 )
 
 // echo is a Handler for tests.
@@ -38,8 +41,8 @@ type echo struct {
 	causes  chan error // of contexts that keyWait saw end
 }
 
-func (e *echo) Flexible(_, version int16) bool { return version >= 5 }
-func (e *echo) Connect(c *Conn) Session        { return &echoSession{e, c} }
+func (e *echo) Flexible(_, version int16) bool   { return version >= 5 }
+func (e *echo) Connect(c *Conn) (Session, error) { return &echoSession{e, c}, nil }
 
 type echoSession struct {
 	*echo
@@ -51,7 +54,16 @@ func (e *echoSession) Close() {}
 func (e *echoSession) Serve(ctx context.Context, r *Request) (Answer, error) {
 	e.served.Add(1)
 	body := bytes.Clone(r.Body)
+	if r.Token {
+		return &echoAnswer{body: append([]byte("token "), body...)}, nil
+	}
 	switch r.Key {
+	case keyAdmit:
+		e.conn.Admit()
+	case keyToken:
+		e.conn.ExpectToken()
+	case keyEnd:
+		e.conn.End(errors.New("as asked, after the answer"))
 	case keyLater:
 		return &echoAnswer{body: body, ready: e.release}, nil
 	case keyNone:
@@ -121,7 +133,7 @@ func serve(t *testing.T, change ...func(*Config)) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{echo: &echo{release: make(chan struct{}), causes: make(chan error, 10)}, clock: clock.NewVirtual(time.Unix(1e9, 0)), addr: l.Addr().String(), log: &lines{}}
-	cfg := Config{Listener: l, Handler: f.echo, Clock: f.clock, Logger: slog.New(slog.NewJSONHandler(f.log, nil))}
+	cfg := Config{Listeners: []Listener{{Net: l}}, Handler: f.echo, Clock: f.clock, Logger: slog.New(slog.NewJSONHandler(f.log, nil))}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -516,7 +528,7 @@ func (p *pieces) Write(b []byte) (int, error) {
 // TestLargeAnswersAreWrittenInPieces: the deadline for progress begins again with each write, so that a slow client can have a batch of any size.
 func TestLargeAnswersAreWrittenInPieces(t *testing.T) {
 	to := &pieces{}
-	c := &Conn{server: &Server{}, net: to}
+	c := &Conn{server: &Server{}, socket: to, net: to}
 	var f Frame
 	var want []byte
 	for i, size := range []int{10, 5*maxWrite + 3, 2000, maxWrite, maxWrite + 1} {

@@ -26,8 +26,8 @@ import (
 type Handler interface {
 	// Flexible says whether a version of a request has tagged fields in its headers (KIP-482). Unknown ones have none.
 	Flexible(key, version int16) bool
-	// Connect begins a connection's session.
-	Connect(c *Conn) Session
+	// Connect begins a connection's session, after the TLS handshake if there is one. An error closes the connection and is logged as its reason.
+	Connect(c *Conn) (Session, error)
 }
 
 // Session serves one connection's requests, one at a time.
@@ -62,10 +62,19 @@ var ErrPeerGone = errors.New("client closed the connection")
 
 // Config is what a Server needs. Zero values mean the defaults.
 type Config struct {
-	Listener net.Listener // accepts the connections; Run closes it
-	Handler  Handler
-	Clock    clock.Clock
-	Logger   *slog.Logger
+	Listeners []Listener // where connections are accepted; at least one
+	Handler   Handler
+	Clock     clock.Clock
+	Logger    *slog.Logger
+
+	// Answers, if set, is memory that answers hold until they are written. While somebody waits for it, connections whose clients do not read for two
+	// seconds are closed.
+	Answers *Budget
+
+	// Pace, if set, is asked when a connection has come, and returns how long to let it and those behind it on its listener wait.
+	Pace func() time.Duration
+	// Admit, if set, is asked about each new connection, and returns 0 to serve it. Otherwise it is closed, not served, after that time.
+	Admit func(peer net.Addr) time.Duration
 
 	MaxConnections   int           // connections beyond are closed at once; 0 = DefaultMaxConnections
 	MaxRequestBytes  int           // a larger frame closes its connection; 0 = DefaultMaxRequestBytes
@@ -75,9 +84,14 @@ type Config struct {
 	StallTimeout     time.Duration // without progress within a request's or an answer's bytes; 0 = DefaultStallTimeout
 	MinRequestRate   int           // bytes/s at which a frame comes, or its connection ends once it is StallTimeout behind; 0 = DefaultMinRequestRate
 	DrainTimeout     time.Duration // given to served requests when Run's context ends; 0 = DefaultDrainTimeout
+
+	MaxGuests            int           // connections that are not admitted yet; 0 = DefaultMaxGuests
+	MaxGuestRequestBytes int           // a larger frame of theirs closes its connection; 0 = DefaultMaxGuestRequestBytes
+	GuestTimeout         time.Duration // until they are admitted, TLS handshake included; 0 = DefaultGuestTimeout
 }
 
-// The defaults of Config. MaxRequestBytes, IdleTimeout as Apache Kafka's socket.request.max.bytes and connections.max.idle.ms.
+// The defaults of Config. MaxRequestBytes, IdleTimeout, MaxGuestRequestBytes as Apache Kafka's socket.request.max.bytes,
+// connections.max.idle.ms and sasl.server.max.receive.size.
 const (
 	DefaultMaxConnections   = 20_000
 	DefaultMaxRequestBytes  = 100 << 20
@@ -87,6 +101,10 @@ const (
 	DefaultStallTimeout     = 30 * time.Second
 	DefaultMinRequestRate   = 64 << 10
 	DefaultDrainTimeout     = 5 * time.Second
+
+	DefaultMaxGuests            = 1000
+	DefaultMaxGuestRequestBytes = 512 << 10
+	DefaultGuestTimeout         = 30 * time.Second
 )
 
 func (c *Config) setDefaults() {
@@ -104,6 +122,9 @@ func (c *Config) setDefaults() {
 	orDefault(&c.StallTimeout, DefaultStallTimeout)
 	orDefault(&c.MinRequestRate, DefaultMinRequestRate)
 	orDefault(&c.DrainTimeout, DefaultDrainTimeout)
+	orDefault(&c.MaxGuests, DefaultMaxGuests)
+	orDefault(&c.MaxGuestRequestBytes, DefaultMaxGuestRequestBytes)
+	orDefault(&c.GuestTimeout, DefaultGuestTimeout)
 	c.MaxInFlightBytes = max(c.MaxInFlightBytes, int64(c.MaxRequestBytes))
 }
 
