@@ -7,6 +7,14 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet/freshet/internal/protocol/kafka/refusal"
+)
+
+// The types of groups, as ListGroups names them.
+const (
+	ClassicType  = "classic"
+	ConsumerType = "consumer"
 )
 
 // Listing is one group in a list.
@@ -14,6 +22,15 @@ type Listing struct {
 	ID           string
 	ProtocolType string // "" for offsets without a group
 	State        State
+	Type         string // ClassicType or ConsumerType
+}
+
+// Exists says whether there is a group of an id, of whichever kind.
+func (c *Coordinator) Exists(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.groups[id]
+	return e != nil && e.machine.State() != Dead
 }
 
 // List returns all groups by id.
@@ -22,11 +39,9 @@ func (c *Coordinator) List() []Listing {
 	defer c.mu.Unlock()
 	list := make([]Listing, 0, len(c.groups))
 	for _, e := range c.groups {
-		m := e.machine
-		if m.state == Dead {
-			continue
+		if l := e.machine.Listing(); l.State != Dead {
+			list = append(list, l)
 		}
-		list = append(list, Listing{ID: e.id, ProtocolType: m.protocolType, State: m.state})
 	}
 	slices.SortFunc(list, func(a, b Listing) int { return strings.Compare(a.ID, b.ID) })
 	return list
@@ -45,22 +60,67 @@ type DescribedMember struct {
 	Metadata, Assignment       []byte
 }
 
-// Describe returns a group. GROUP_ID_NOT_FOUND.
+// Describe returns a classic group. GROUP_ID_NOT_FOUND, also for a consumer group.
 func (c *Coordinator) Describe(id string) (Description, error) {
+	var d Description
+	err := c.look(id, func(m machine) error {
+		classic, ok := m.(*Machine)
+		if !ok {
+			return refusal.New(kerr.GroupIDNotFound, "Group %s is not a classic group.", id)
+		}
+		d = classic.Describe()
+		return nil
+	})
+	return d, err
+}
+
+// DescribeConsumers returns a consumer group of KIP-848, and the topics that there are. INVALID_GROUP_ID; GROUP_ID_NOT_FOUND, also for a classic
+// group.
+func (c *Coordinator) DescribeConsumers(ctx context.Context, id string) (ConsumerDescription, *Topics, error) {
+	var d ConsumerDescription
+	if err := checkID(id, false); err != nil {
+		return d, nil, err
+	}
+	topics, err := c.currentTopics(ctx)
+	if err != nil {
+		return d, nil, err
+	}
+	err = c.look(id, func(m machine) error {
+		consumers, ok := m.(*ConsumerMachine)
+		if !ok {
+			return refusal.New(kerr.GroupIDNotFound, "Group %s is not a consumer group.", id)
+		}
+		d = consumers.Describe()
+		return nil
+	})
+	return d, topics, err
+}
+
+// look shows a group to f. GROUP_ID_NOT_FOUND.
+func (c *Coordinator) look(id string, f func(machine) error) error {
 	if err := checkID(id, true); err != nil {
-		return Description{}, err
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopped {
-		return Description{}, kerr.CoordinatorNotAvailable
+		return kerr.CoordinatorNotAvailable
 	}
 	e := c.groups[id]
-	if e == nil || e.machine.state == Dead {
-		return Description{}, kerr.GroupIDNotFound
+	if e == nil || e.machine.State() == Dead {
+		return refusal.New(kerr.GroupIDNotFound, "Group %s not found.", id)
 	}
-	m := e.machine
-	d := Description{Listing: Listing{ID: id, ProtocolType: m.protocolType, State: m.state}}
+	return f(e.machine)
+}
+
+// Listing returns what ListGroups shows of the group.
+func (m *Machine) Listing() Listing {
+	return Listing{ID: m.id, ProtocolType: m.protocolType, State: m.state, Type: ClassicType}
+}
+
+// Describe returns the group in full.
+func (m *Machine) Describe() Description {
+	d := Description{Listing: m.Listing()}
 	if m.state == Stable {
 		d.Protocol = m.protocol
 	}
@@ -71,7 +131,7 @@ func (c *Coordinator) Describe(id string) (Description, error) {
 		}
 		d.Members = append(d.Members, dm)
 	}
-	return d, nil
+	return d
 }
 
 // Delete removes a group without members, with its offsets. GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.
@@ -92,9 +152,9 @@ func (c *Coordinator) Delete(ctx context.Context, id string) error {
 	defer e.offsetsMu.Unlock()
 	c.mu.Lock()
 	switch {
-	case e.machine.state == Dead || c.groups[id] != e:
+	case e.machine.State() == Dead || c.groups[id] != e:
 		err = kerr.GroupIDNotFound
-	case e.machine.state != Empty:
+	case e.machine.State() != Empty:
 		err = kerr.NonEmptyGroup
 	case e.flushing:
 		err = kerr.CoordinatorNotAvailable // its last document is being kept just now

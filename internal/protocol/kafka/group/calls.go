@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet/freshet/internal/protocol/kafka/refusal"
 )
 
 // checkID refuses ids that name no group. Members must name one; offsets may be kept under the empty id, as old simple consumers do.
@@ -42,7 +44,7 @@ func (c *Coordinator) Join(ctx context.Context, id string, j Join) (Joined, erro
 		}
 		j.Candidate = candidate
 	}
-	r, err := c.ask(ctx, id, j.Member == "", func(m *Machine, now time.Time, to Token) { m.Join(now, to, j) })
+	r, err := c.ask(ctx, id, j.Member == "", func(e *entry, now time.Time, to Token) { e.classic(now).Join(now, to, j) })
 	if errors.Is(err, errNoGroup) {
 		err = kerr.UnknownMemberID
 	}
@@ -74,7 +76,7 @@ func (c *Coordinator) Sync(ctx context.Context, id string, s Sync) (Synced, erro
 	if err := checkID(id, false); err != nil {
 		return Synced{}, err
 	}
-	r, err := c.ask(ctx, id, false, func(m *Machine, now time.Time, to Token) { m.Sync(now, to, s) })
+	r, err := c.ask(ctx, id, false, func(e *entry, now time.Time, to Token) { e.machine.Sync(now, to, s) })
 	if errors.Is(err, errNoGroup) {
 		err = kerr.UnknownMemberID
 	}
@@ -86,11 +88,36 @@ func (c *Coordinator) Heartbeat(ctx context.Context, id string, h Heartbeat) err
 	if err := checkID(id, false); err != nil {
 		return err
 	}
-	_, err := c.ask(ctx, id, false, func(m *Machine, now time.Time, to Token) { m.Heartbeat(now, to, h) })
+	_, err := c.ask(ctx, id, false, func(e *entry, now time.Time, to Token) { e.machine.Heartbeat(now, to, h) })
 	if errors.Is(err, errNoGroup) {
 		err = kerr.UnknownMemberID
 	}
 	return err
+}
+
+// ConsumerBeat takes a heartbeat of KIP-848: it makes a group or a member, leads the member a step on, or removes it. A classic group becomes a consumer
+// group with it if it may. GROUP_ID_NOT_FOUND and, with words of their own, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID,
+// FENCED_INSTANCE_ID, INVALID_REGULAR_EXPRESSION, GROUP_MAX_SIZE_REACHED.
+func (c *Coordinator) ConsumerBeat(ctx context.Context, id string, b ConsumerBeat) (ConsumerBeaten, error) {
+	if err := checkID(id, false); err != nil {
+		return ConsumerBeaten{}, err
+	}
+	if b.Member == "" && b.Epoch == joining {
+		drawn, err := c.memberID("consumer")
+		if err != nil {
+			return ConsumerBeaten{}, err
+		}
+		b.Member = drawn
+	}
+	topics, err := c.currentTopics(ctx)
+	if err != nil {
+		return ConsumerBeaten{}, err
+	}
+	r, err := c.ask(ctx, id, b.Epoch == joining, func(e *entry, now time.Time, to Token) { c.beatLocked(e, now, to, topics, b) })
+	if errors.Is(err, errNoGroup) {
+		err = refusal.New(kerr.GroupIDNotFound, "Consumer group %s not found.", id)
+	}
+	return r.Beat, err
 }
 
 // Leave removes members at once. It returns one error, or nil, for each of them, or one for all.
@@ -99,9 +126,9 @@ func (c *Coordinator) Leave(ctx context.Context, id string, leaving []Leave) ([]
 		return nil, err
 	}
 	var errs []error
-	_, err := c.ask(ctx, id, false, func(m *Machine, now time.Time, to Token) {
-		errs = m.Leave(now, leaving)
-		m.reply(Reply{To: to})
+	_, err := c.ask(ctx, id, false, func(e *entry, now time.Time, to Token) {
+		errs = e.machine.Leave(now, leaving)
+		e.machine.reply(Reply{To: to})
 	})
 	if errors.Is(err, errNoGroup) {
 		errs = make([]error, len(leaving))

@@ -24,11 +24,26 @@ type Config struct {
 	// RetentionCheck is the time between two looks for expired offsets. Kafka: offsets.retention.check.interval.ms.
 	RetentionCheck time.Duration
 
-	MaxGroups        int   // groups kept at all
-	MaxMembers       int   // members of a group, and as many that have an id and have not joined. Kafka: group.max.size
-	MaxGroupBytes    int64 // protocol metadata and assignments of a group's members
-	MaxBytes         int64 // the same of all groups together
-	MaxMetadataBytes int   // remark beside a committed offset. Kafka: offset.metadata.max.bytes
+	// ConsumerSession, ConsumerInterval and AssignEvery are the settings of consumer groups that have none of their own (Kafka:
+	// group.consumer.session.timeout.ms, .heartbeat.interval.ms, .assignment.interval.ms), and the bounds of what a group may be set to.
+	ConsumerSession     time.Duration
+	MinConsumerSession  time.Duration
+	MaxConsumerSession  time.Duration
+	ConsumerInterval    time.Duration
+	MinConsumerInterval time.Duration
+	MaxConsumerInterval time.Duration
+	AssignEvery         time.Duration // 0 = each change is decided at once
+	MaxAssignEvery      time.Duration
+	// Migration says which way groups with members may change their protocol. Kafka: group.consumer.migration.policy.
+	Migration Migration
+
+	MaxGroups  int // groups kept at all
+	MaxMembers int // members of a classic group, and as many that have an id and have not joined. Kafka: group.max.size
+	// MaxConsumerMembers are the members of a consumer group. Kafka: group.consumer.max.size.
+	MaxConsumerMembers int
+	MaxGroupBytes      int64 // protocol metadata and assignments of a group's members
+	MaxBytes           int64 // the same of all groups together
+	MaxMetadataBytes   int   // remark beside a committed offset. Kafka: offset.metadata.max.bytes
 }
 
 // The defaults of Config.
@@ -40,11 +55,27 @@ const (
 	DefaultRestoreGrace     = 15 * time.Second
 	DefaultOffsetsRetention = 10080 * time.Minute
 	DefaultRetentionCheck   = 10 * time.Minute
+
+	DefaultConsumerSession     = 45 * time.Second
+	DefaultMinConsumerSession  = 45 * time.Second
+	DefaultMaxConsumerSession  = 60 * time.Second
+	DefaultConsumerInterval    = 5 * time.Second
+	DefaultMinConsumerInterval = 5 * time.Second
+	DefaultMaxConsumerInterval = 15 * time.Second
+	DefaultMaxAssignEvery      = 15 * time.Second
+	DefaultMigration           = MigrationBidirectional
+
 	DefaultMaxGroups        = 100_000
 	DefaultMaxMembers       = 5_000
 	DefaultMaxGroupBytes    = 16 << 20
 	DefaultMaxBytes         = 128 << 20
 	DefaultMaxMetadataBytes = 4096
+)
+
+// What a consumer group may have of regular expressions: different ones, and bytes of one.
+const (
+	MaxPatterns     = 64
+	MaxPatternBytes = 8 << 10
 )
 
 // MaxIDBytes is the longest group id accepted: it has to fit a document's id beside its prefix.
@@ -64,11 +95,24 @@ func (c Config) WithDefaults() Config {
 	set(&c.RestoreGrace, DefaultRestoreGrace)
 	set(&c.OffsetsRetention, DefaultOffsetsRetention)
 	set(&c.RetentionCheck, DefaultRetentionCheck)
+	set(&c.ConsumerSession, DefaultConsumerSession)
+	set(&c.MinConsumerSession, DefaultMinConsumerSession)
+	set(&c.MaxConsumerSession, DefaultMaxConsumerSession)
+	set(&c.ConsumerInterval, DefaultConsumerInterval)
+	set(&c.MinConsumerInterval, DefaultMinConsumerInterval)
+	set(&c.MaxConsumerInterval, DefaultMaxConsumerInterval)
+	set(&c.MaxAssignEvery, DefaultMaxAssignEvery)
+	if c.Migration == "" {
+		c.Migration = DefaultMigration
+	}
 	if c.MaxGroups == 0 {
 		c.MaxGroups = DefaultMaxGroups
 	}
 	if c.MaxMembers == 0 {
 		c.MaxMembers = DefaultMaxMembers
+	}
+	if c.MaxConsumerMembers == 0 {
+		c.MaxConsumerMembers = DefaultMaxMembers
 	}
 	if c.MaxGroupBytes == 0 {
 		c.MaxGroupBytes = DefaultMaxGroupBytes
@@ -97,9 +141,23 @@ func (c Config) Validate() error {
 	check(c.RestoreGrace > 0, "group restore grace %v: must be positive", c.RestoreGrace)
 	check(c.OffsetsRetention > 0, "offsets retention %v: must be positive", c.OffsetsRetention)
 	check(c.RetentionCheck > 0, "offsets retention check %v: must be positive", c.RetentionCheck)
-	check(c.MaxGroups > 0 && c.MaxMembers > 0, "group limits %d groups, %d members: must be positive", c.MaxGroups, c.MaxMembers)
+	check(c.MinConsumerInterval > 0 && c.MinConsumerInterval <= c.ConsumerInterval && c.ConsumerInterval <= c.MaxConsumerInterval,
+		"consumer group heartbeat interval %v: must be within %v..%v, which must be positive", c.ConsumerInterval, c.MinConsumerInterval, c.MaxConsumerInterval)
+	check(c.MinConsumerSession > 0 && c.MinConsumerSession <= c.ConsumerSession && c.ConsumerSession <= c.MaxConsumerSession,
+		"consumer group session timeout %v: must be within %v..%v, which must be positive", c.ConsumerSession, c.MinConsumerSession, c.MaxConsumerSession)
+	check(c.ConsumerInterval < c.ConsumerSession, "consumer group heartbeat interval %v: must be shorter than the session timeout %v", c.ConsumerInterval, c.ConsumerSession)
+	check(c.AssignEvery >= 0 && c.AssignEvery <= c.MaxAssignEvery, "consumer group assignment interval %v: must be within 0..%v", c.AssignEvery, c.MaxAssignEvery)
+	check(c.Migration.upgrades() || c.Migration.downgrades() || c.Migration == MigrationDisabled,
+		"consumer group migration %q: must be bidirectional, upgrade, downgrade or disabled", c.Migration)
+	check(c.MaxGroups > 0 && c.MaxMembers > 0 && c.MaxConsumerMembers > 0, "group limits %d groups, %d members, %d of consumer groups: must be positive",
+		c.MaxGroups, c.MaxMembers, c.MaxConsumerMembers)
 	check(c.MaxGroupBytes > 0 && c.MaxBytes >= c.MaxGroupBytes,
 		"group memory %d of %d bytes: a group's bound must be positive and fit into that of all", c.MaxGroupBytes, c.MaxBytes)
 	check(c.MaxMetadataBytes > 0, "offset metadata bound %d: must be positive", c.MaxMetadataBytes)
 	return errors.Join(wrong...)
+}
+
+// Settings returns those of a consumer group that has none of its own.
+func (c Config) Settings() Settings {
+	return Settings{Session: c.ConsumerSession, Interval: c.ConsumerInterval, AssignEvery: c.AssignEvery}
 }

@@ -1,7 +1,6 @@
 package group
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/protocol/kafka/deadline"
 	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/stream"
 )
@@ -30,11 +30,17 @@ type Deps struct {
 	Clock  clock.Clock
 	Random io.Reader // member ids are drawn from it
 	Logger *slog.Logger
+	// Settings returns what holds for a consumer group; nil = Config.Settings for all. It must not block.
+	Settings func(group string) Settings
+	// Journal hears what becomes of groups; nil = nobody does.
+	Journal Journal
 }
 
-// Names finds the stream that a cursor belongs to.
+// Names finds the stream that a cursor belongs to, and the topics that consumer groups read; see stream.Log.
 type Names interface {
 	StreamByID(ctx context.Context, id stream.ID) (*stream.Stream, error)
+	Streams(ctx context.Context) ([]*stream.Stream, error)
+	Revision() uint64
 }
 
 // Coordinator keeps all groups of a node. Its methods are safe for concurrent use; they return *kerr.Error for what a client did wrong or has
@@ -43,32 +49,36 @@ type Coordinator struct {
 	config Config
 	Deps
 
-	wake chan struct{} // has a value when the next deadline came nearer; never closed
+	topicsMu sync.Mutex // guards known, as of revision
+	known    *Topics
+	revision uint64
 
 	mu      sync.Mutex // guards what follows, and all machines
 	groups  map[string]*entry
-	due     deadlines
+	due     *deadline.Queue[*entry]
 	token   Token
 	bytes   int64 // what all members take
+	members int   // of consumer groups
 	stopped bool
 }
 
 // entry is a machine with what the coordinator keeps beside it.
 type entry struct {
 	id      string
-	machine *Machine
+	machine machine
 	bytes   int64
+	members int // if it is a consumer group
 	callers map[Token]chan Reply
 	// out waits to be kept and sent by whoever flushes; one does at a time, so that documents and answers keep their order.
 	out      []Output
 	flushing bool
+	unkept   keeping // documents that could not be kept: tried again with the next
 	// offsets says that cursors may exist. Changing them takes offsetsMu, so that nothing fresh is removed: committing the read half,
 	// removing the write half.
 	offsets   bool
 	offsetsMu sync.RWMutex
 
-	deadline time.Time // in Coordinator.due if not zero
-	index    int
+	deadline deadline.Timer[*entry] // in Coordinator.due
 }
 
 // New returns a coordinator with all groups that were kept.
@@ -76,19 +86,13 @@ func New(ctx context.Context, config Config, deps Deps) (*Coordinator, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Coordinator{config: config.WithDefaults(), Deps: deps, groups: map[string]*entry{}, wake: make(chan struct{}, 1)}
-	now := c.Clock.Now()
-	docs, err := c.Store.List(ctx, kind, prefix)
-	if err != nil {
-		return nil, fmt.Errorf("load groups: %w", err)
+	c := &Coordinator{config: config.WithDefaults(), Deps: deps, groups: map[string]*entry{}, due: deadline.NewQueue[*entry]()}
+	if c.Journal == nil {
+		c.Journal = deaf{}
 	}
-	for _, d := range docs {
-		id := d.ID[len(prefix):]
-		doc, err := DecodeDocument(d.Value)
-		if err != nil {
-			return nil, fmt.Errorf("load group %q: %w", id, err)
-		}
-		c.settleLocked(c.insertLocked(id, Restore(id, c.config, now, doc)))
+	now := c.Clock.Now()
+	if err := c.load(ctx, now); err != nil {
+		return nil, err
 	}
 	owners, err := c.Log.Owners(ctx, prefix)
 	if err != nil {
@@ -108,45 +112,34 @@ func New(ctx context.Context, config Config, deps Deps) (*Coordinator, error) {
 // Run watches deadlines until ctx ends. Then whoever still waits is told to look for the coordinator again.
 func (c *Coordinator) Run(ctx context.Context) {
 	defer c.stop()
-	expire := c.Clock.NewTicker(c.config.RetentionCheck)
-	defer expire.Stop()
-	timer := c.Clock.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		timer.Reset(c.untilNext())
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.wake:
-		case <-timer.C():
-			c.tick(ctx)
-		case <-expire.C():
+	loop := deadline.Loop{
+		Clock: c.Clock, Wake: c.due.Wake(), Until: c.untilNext, Due: func() { c.tick(ctx) },
+		Every: c.config.RetentionCheck, Sweep: func() {
 			if err := c.Expire(ctx); err != nil && ctx.Err() == nil {
 				c.Logger.Error("expire offsets", "error", err)
 			}
-		}
+		},
 	}
+	loop.Run(ctx)
 }
 
 func (c *Coordinator) untilNext() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.due) == 0 {
-		return time.Hour
-	}
-	return c.due[0].deadline.Sub(c.Clock.Now())
+	return c.due.Until(c.Clock.Now())
 }
 
 func (c *Coordinator) tick(ctx context.Context) {
 	for {
 		c.mu.Lock()
 		now := c.Clock.Now()
-		if len(c.due) == 0 || c.due[0].deadline.After(now) {
+		due := c.due.Due(now)
+		if due == nil {
 			c.mu.Unlock()
 			return
 		}
-		e := c.due[0]
-		e.machine.SetRoom(c.roomLocked(e))
+		e := due.Of
+		c.prepareLocked(e, nil)
 		e.machine.Tick(now)
 		flush := c.settleLocked(e)
 		c.mu.Unlock()
@@ -168,8 +161,12 @@ func (c *Coordinator) stop() {
 	}
 }
 
-// ask lets f put a request to group id's machine and waits for the answer. create makes the group if there is none.
-func (c *Coordinator) ask(ctx context.Context, id string, create bool, f func(m *Machine, now time.Time, to Token)) (Reply, error) {
+// ask lets f put a request to the machine of group id, or to another that it puts in its place, and waits for the answer. create makes the group if there is none.
+func (c *Coordinator) ask(ctx context.Context, id string, create bool, f func(e *entry, now time.Time, to Token)) (Reply, error) {
+	topics, err := c.currentTopics(ctx)
+	if err != nil {
+		return Reply{}, err
+	}
 	c.mu.Lock()
 	e, err := c.entryLocked(id, create)
 	if err != nil {
@@ -180,8 +177,8 @@ func (c *Coordinator) ask(ctx context.Context, id string, create bool, f func(m 
 	to := c.token
 	caller := make(chan Reply, 1)
 	e.callers[to] = caller
-	e.machine.SetRoom(c.roomLocked(e))
-	f(e.machine, c.Clock.Now(), to)
+	c.prepareLocked(e, topics)
+	f(e, c.Clock.Now(), to)
 	flush := c.settleLocked(e)
 	c.mu.Unlock()
 	if flush {
@@ -216,8 +213,9 @@ func (c *Coordinator) entryLocked(id string, create bool) (*entry, error) {
 	return c.insertLocked(id, NewMachine(id, c.config, c.Clock.Now())), nil
 }
 
-func (c *Coordinator) insertLocked(id string, m *Machine) *entry {
+func (c *Coordinator) insertLocked(id string, m machine) *entry {
 	e := &entry{id: id, machine: m, callers: map[Token]chan Reply{}}
+	e.deadline.Of = e
 	c.groups[id] = e
 	return e
 }
@@ -238,17 +236,16 @@ func (c *Coordinator) cancel(ctx context.Context, e *entry, to Token) {
 
 // settleLocked takes what e's machine wants done and sets its deadline anew. It returns true if the caller has to flush e after unlocking.
 func (c *Coordinator) settleLocked(e *entry) bool {
-	out := e.machine.Ready()
-	for _, ev := range out.Events {
-		c.Logger.Info("group "+ev.What, "group", e.id, "generation", e.machine.generation, "member", ev.Member, "reason", ev.Reason)
+	moved := c.collectLocked(e)
+	if m, ok := e.machine.(*ConsumerMachine); ok && m.Becomes() != nil {
+		e.machine = m.Becomes()
+		moved = c.collectLocked(e) || moved
 	}
-	if out.Save != nil || len(out.Replies) > 0 {
-		e.out = append(e.out, out)
-	}
-	if out.Moved {
+	if moved {
 		bytes := e.machine.Bytes()
 		c.bytes += bytes - e.bytes
 		e.bytes = bytes
+		c.countLocked(e)
 		c.scheduleLocked(e)
 		c.dropIdleLocked(e)
 	}
@@ -259,6 +256,18 @@ func (c *Coordinator) settleLocked(e *entry) bool {
 	return true
 }
 
+// collectLocked takes what e's machine wants done, and returns whether it moved.
+func (c *Coordinator) collectLocked(e *entry) bool {
+	out := e.machine.Ready()
+	for _, ev := range out.Events {
+		c.Logger.Info("group "+ev.What, "group", e.id, "generation", e.machine.Generation(), "member", ev.Member, "reason", ev.Reason)
+	}
+	if out.Save != nil || out.Consumers != nil || len(out.Replies) > 0 {
+		e.out = append(e.out, out)
+	}
+	return out.Moved
+}
+
 // dropIdleLocked forgets a group that nothing was kept of.
 func (c *Coordinator) dropIdleLocked(e *entry) {
 	if c.groups[e.id] == e && e.machine.Idle() && !e.offsets && len(e.callers) == 0 {
@@ -266,27 +275,7 @@ func (c *Coordinator) dropIdleLocked(e *entry) {
 	}
 }
 
-func (c *Coordinator) scheduleLocked(e *entry) {
-	was := e.deadline
-	e.deadline = e.machine.Deadline()
-	switch {
-	case was.IsZero() && e.deadline.IsZero():
-		return
-	case was.IsZero():
-		heap.Push(&c.due, e)
-	case e.deadline.IsZero():
-		heap.Remove(&c.due, e.index)
-		return
-	default:
-		heap.Fix(&c.due, e.index)
-	}
-	if c.due[0] == e && (was.IsZero() || e.deadline.Before(was)) {
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
-	}
-}
+func (c *Coordinator) scheduleLocked(e *entry) { c.due.Set(&e.deadline, e.machine.Deadline()) }
 
 // flush keeps the newest document of e, then sends the answers that waited for it, until there are no more. It serves every caller of the
 // group, so that the end of ctx does not end it.
@@ -294,47 +283,36 @@ func (c *Coordinator) flush(ctx context.Context, e *entry) {
 	ctx = context.WithoutCancel(ctx)
 	for {
 		c.mu.Lock()
-		out := e.out
-		e.out = nil
+		out, keep := e.out, e.unkept
 		if len(out) == 0 {
 			e.flushing = false
 			c.dropIdleLocked(e)
 			c.mu.Unlock()
 			return
 		}
+		e.out, e.unkept = nil, nil
 		c.mu.Unlock()
 
-		var save *Document
 		for _, o := range out {
-			if o.Save != nil {
-				save = o.Save
-			}
+			keep = keep.with(e.id, o)
 		}
-		var err error
-		if save != nil {
-			if err = c.save(ctx, e.id, *save); err != nil {
-				c.Logger.Error("keep group", "group", e.id, "error", err)
-			}
+		err := c.keep(ctx, keep)
+		if err != nil {
+			c.Logger.Error("keep group", "group", e.id, "error", err)
 		}
-		c.send(e, out, err)
+		if len(keep) > 0 {
+			c.Journal.Changed(e.id)
+		}
+		c.send(e, out, keep, err)
 	}
 }
 
-func (c *Coordinator) save(ctx context.Context, id string, doc Document) error {
-	value, err := doc.Encode()
-	if err != nil {
-		return err
-	}
-	_, err = c.Store.Apply(ctx, state.Change{Key: state.Key{Kind: kind, ID: prefix + id}, If: state.Any, Value: value})
-	return err
-}
-
-// send answers callers. If the document they depend on could not be kept, they are told to ask again, and it is tried again with the next.
-func (c *Coordinator) send(e *entry, out []Output, err error) {
+// send answers callers. If the documents they depend on could not be kept, they are told to ask again, and it is tried again with the next.
+func (c *Coordinator) send(e *entry, out []Output, keep keeping, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil {
-		e.machine.dirty = true
+	if err != nil && e.machine.State() != Dead {
+		e.unkept = keep
 	}
 	for _, o := range out {
 		for _, r := range o.Replies {
@@ -350,35 +328,4 @@ func (c *Coordinator) send(e *entry, out []Output, err error) {
 			caller <- r
 		}
 	}
-}
-
-// deadlines is a heap of the groups with a deadline, the next one first.
-type deadlines []*entry
-
-// Len implements heap.Interface.
-func (d deadlines) Len() int { return len(d) }
-
-// Less implements heap.Interface: the earlier deadline is on top.
-func (d deadlines) Less(i, j int) bool { return d[i].deadline.Before(d[j].deadline) }
-
-// Swap implements heap.Interface and keeps each entry's index, by which heap.Fix finds it.
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].index, d[j].index = i, j
-}
-
-// Push implements heap.Interface for an *entry that is not in the heap.
-func (d *deadlines) Push(x any) {
-	e := x.(*entry)
-	e.index = len(*d)
-	*d = append(*d, e)
-}
-
-// Pop implements heap.Interface. What the entry says of its place is stale from then on.
-func (d *deadlines) Pop() any {
-	old := *d
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*d = old[:len(old)-1]
-	return e
 }

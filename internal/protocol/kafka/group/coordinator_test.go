@@ -545,14 +545,15 @@ func BenchmarkHeartbeat(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			e := c.insertLocked("g", NewMachine("g", c.config, time.Now()))
+			m := NewMachine("g", c.config, time.Now())
+			e := c.insertLocked("g", m)
 			for i := range members {
 				j := join("")
 				j.Candidate = fmt.Sprint(i)
-				e.machine.add(time.Now(), 0, j.Candidate, j)
+				m.add(time.Now(), 0, j.Candidate, j)
 			}
-			e.machine.complete(time.Now())
-			h := Heartbeat{Member: "1", Generation: e.machine.generation}
+			m.complete(time.Now())
+			h := Heartbeat{Member: "1", Generation: m.generation}
 			c.settleLocked(e)
 			e.flushing = false
 			for b.Loop() {

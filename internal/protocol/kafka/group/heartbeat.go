@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet/freshet/internal/stream"
 )
 
 // Heartbeat is a member's sign of life.
@@ -33,13 +35,20 @@ func (m *Machine) Heartbeat(now time.Time, to Token, h Heartbeat) {
 type Commit struct {
 	Member     string
 	Instance   string
-	Generation int32 // -1 with no member: a reader that is no member
+	Generation int32 // or member epoch; -1 with no member: a reader that is no member
+	// Transactional: the offsets are part of a transaction, whose producer was checked and may name no member.
+	Transactional bool
+	// Epochs: the client knows member epochs, as every member of KIP-848 has to (OffsetCommit version 9 and up).
+	Epochs bool
 }
 
 // MayCommit returns nil if offsets of the group may be committed by who asks, and why not otherwise. For a member it is a sign of life.
-func (m *Machine) MayCommit(now time.Time, c Commit) error {
+func (m *Machine) MayCommit(now time.Time, c Commit, _ []stream.Cursor) error {
 	if m.state == Dead {
 		return kerr.CoordinatorNotAvailable
+	}
+	if c.Transactional && c.Generation < 0 && c.Member == "" && c.Instance == "" {
+		return nil
 	}
 	if c.Generation < 0 && m.state == Empty {
 		return nil
@@ -51,7 +60,7 @@ func (m *Machine) MayCommit(now time.Time, c Commit) error {
 	if err != nil {
 		return err
 	}
-	if m.state == CompletingRebalance {
+	if m.state == CompletingRebalance && !c.Transactional {
 		return kerr.RebalanceInProgress
 	}
 	mem.touch(now)

@@ -1,9 +1,6 @@
 package group
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "time"
 
 // State is where a group stands. The values are the names that ListGroups and DescribeGroups show.
 type State string
@@ -87,11 +84,13 @@ type Protocol struct {
 	Metadata []byte
 }
 
-// Output is what a machine wants done: first Save kept, then Replies sent.
+// Output is what a machine wants done: first Save or Consumers kept, then Replies sent.
 type Output struct {
 	Replies []Reply
 	Save    *Document // nil: nothing has changed that must survive
-	Events  []Event
+	// Consumers is the same of a consumer group.
+	Consumers *ConsumerDocuments
+	Events    []Event
 	// Moved says that Bytes or Deadline may have changed. After mere signs of life it is false: they only move the deadline away.
 	Moved bool
 }
@@ -102,6 +101,7 @@ type Reply struct {
 	Err  error // a *kerr.Error
 	Join Joined
 	Sync Synced
+	Beat ConsumerBeaten
 }
 
 // Event is worth a log line.
@@ -206,28 +206,15 @@ func (mem *member) topics(protocol string) (topics []string, ok bool) {
 }
 
 // decodeTopics reads the topics at the head of a consumer's metadata: version i16, then an array (i32) of strings (i16 length). What follows is
-// the assignor's affair. A general decoder takes memory for as many elements as the client says there are, many times what it sent.
+// the assignor's affair.
 func decodeTopics(b []byte) (topics []string, ok bool) {
-	const head, length = 6, 2
-	if len(b) < head {
-		return nil, false
+	c := &cursor{b: b}
+	c.int16()
+	for range c.count(2) {
+		topics = append(topics, c.string())
 	}
-	n := int32(binary.BigEndian.Uint32(b[2:]))
-	b = b[head:]
-	if n < 0 || int(n) > len(b)/length {
+	if c.bad {
 		return nil, false
-	}
-	for range n {
-		if len(b) < length {
-			return nil, false
-		}
-		size := int(int16(binary.BigEndian.Uint16(b)))
-		b = b[length:]
-		if size < 0 || size > len(b) {
-			return nil, false
-		}
-		topics = append(topics, string(b[:size]))
-		b = b[size:]
 	}
 	return topics, true
 }

@@ -22,7 +22,7 @@ func (c *Coordinator) Commit(ctx context.Context, id string, who Commit, cursors
 	if err := checkID(id, true); err != nil {
 		return err
 	}
-	e, now, err := c.mayCommit(ctx, id, who)
+	e, now, err := c.mayCommit(ctx, id, who, cursors)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,9 @@ func (c *Coordinator) Commit(ctx context.Context, id string, who Commit, cursors
 	if c.dead(e) {
 		return kerr.CoordinatorNotAvailable // deleted since the check
 	}
-	if err = c.Log.Commit(ctx, prefix+id, cursors); err != nil {
+	err = c.Log.Commit(ctx, prefix+id, cursors)
+	c.committed(id, cursors, err)
+	if err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -49,10 +51,10 @@ func (c *Coordinator) Commit(ctx context.Context, id string, who Commit, cursors
 func (c *Coordinator) dead(e *entry) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return e.machine.state == Dead
+	return e.machine.State() == Dead
 }
 
-func (c *Coordinator) mayCommit(ctx context.Context, id string, who Commit) (*entry, time.Time, error) {
+func (c *Coordinator) mayCommit(ctx context.Context, id string, who Commit, cursors []stream.Cursor) (*entry, time.Time, error) {
 	c.mu.Lock()
 	now := c.Clock.Now()
 	e, err := c.entryLocked(id, who.Generation < 0)
@@ -63,7 +65,7 @@ func (c *Coordinator) mayCommit(ctx context.Context, id string, who Commit) (*en
 		}
 		return nil, now, err
 	}
-	err = e.machine.MayCommit(now, who)
+	err = e.machine.MayCommit(now, who, cursors)
 	flush := c.settleLocked(e)
 	c.mu.Unlock()
 	if flush {
@@ -118,23 +120,44 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, id string, remove []Com
 	if len(shards) == 0 {
 		return errs, nil
 	}
-	return errs, c.Log.Forget(ctx, prefix+id, shards)
+	err = c.Log.Forget(ctx, prefix+id, shards)
+	c.Journal.Changed(id)
+	return errs, err
+}
+
+// MayFetch returns nil if who asks may read the group's committed offsets: a member of a consumer group by its id and epoch, and whoever names
+// none (nil, -1). UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.
+func (c *Coordinator) MayFetch(id string, member *string, epoch int32) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.groups[id]
+	if e == nil {
+		return nil
+	}
+	if m, ok := e.machine.(*ConsumerMachine); ok {
+		return m.MayFetch(member, epoch)
+	}
+	return nil
 }
 
 // readTopics returns the topics that the group's members read, whose offsets must stay.
 func (c *Coordinator) readTopics(e *entry) (map[string]bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch e.machine.state {
+	return e.machine.readTopics()
+}
+
+func (m *Machine) readTopics() (map[string]bool, error) {
+	switch m.state {
 	case Dead:
 		return nil, kerr.GroupIDNotFound
 	case Empty:
 		return nil, nil
 	}
-	if e.machine.protocolType != consumerType {
+	if m.protocolType != consumerType {
 		return nil, kerr.NonEmptyGroup // what such members read is their own affair
 	}
-	topics, known := e.machine.Subscribed()
+	topics, known := m.Subscribed()
 	if !known {
 		return nil, kerr.NonEmptyGroup
 	}

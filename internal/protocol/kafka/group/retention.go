@@ -54,7 +54,9 @@ func (c *Coordinator) expire(ctx context.Context, e *entry) error {
 	}
 	c.mu.Unlock()
 	if len(expired) > 0 {
-		if err = c.Log.Forget(ctx, prefix+e.id, expired); err != nil {
+		err = c.Log.Forget(ctx, prefix+e.id, expired)
+		c.Journal.Changed(e.id)
+		if err != nil {
 			return err
 		}
 		c.Logger.Info("group offsets expired", "group", e.id, "offsets", len(expired))
@@ -121,7 +123,7 @@ func (c *Coordinator) forgetEmpty(ctx context.Context, e *entry) error {
 	c.mu.Lock()
 	e.offsets = false
 	m := e.machine
-	if m.state != Empty || len(m.pending) > 0 || e.flushing || c.groups[e.id] != e {
+	if m.State() != Empty || m.joining() || e.flushing || c.groups[e.id] != e {
 		c.dropIdleLocked(e)
 		c.mu.Unlock()
 		return nil
@@ -133,7 +135,10 @@ func (c *Coordinator) forgetEmpty(ctx context.Context, e *entry) error {
 
 // bury removes the document of a dead group and then the group; if that fails the group lives again.
 func (c *Coordinator) bury(ctx context.Context, e *entry) error {
-	_, err := c.Store.Apply(ctx, state.Change{Key: state.Key{Kind: kind, ID: prefix + e.id}, If: state.Any, Delete: true})
+	c.mu.Lock()
+	e.unkept = nil // nothing that could not be kept is to come back
+	c.mu.Unlock()
+	_, err := c.Store.Apply(ctx, state.Change{Key: groupKey(e.id), If: state.Any, Delete: true})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -142,5 +147,6 @@ func (c *Coordinator) bury(ctx context.Context, e *entry) error {
 	}
 	c.scheduleLocked(e)
 	delete(c.groups, e.id)
+	c.Journal.Changed(e.id)
 	return nil
 }

@@ -160,7 +160,7 @@ func (s *simulation) act(c *client, chaos bool) {
 		s.machine.Heartbeat(s.now, to, Heartbeat{Member: c.member, Instance: c.instance, Generation: c.generation})
 		s.deliver()
 	case s.random.IntN(20) == 0:
-		err := s.machine.MayCommit(s.now, Commit{Member: c.member, Instance: c.instance, Generation: c.generation})
+		err := s.machine.MayCommit(s.now, Commit{Member: c.member, Instance: c.instance, Generation: c.generation}, nil)
 		if err == nil && c.generation != s.machine.generation {
 			s.t.Fatalf("%s committed in generation %d of %d", c.name, c.generation, s.machine.generation)
 		}

@@ -128,7 +128,7 @@ func (p *player) play(words []string) string {
 	case "heartbeat":
 		p.machine.Heartbeat(p.now, token, Heartbeat{Member: args["member"], Instance: args["instance"], Generation: args.generation()})
 	case "commit":
-		err := p.machine.MayCommit(p.now, Commit{Member: args["member"], Instance: args["instance"], Generation: args.generation()})
+		err := p.machine.MayCommit(p.now, Commit{Member: args["member"], Instance: args["instance"], Generation: args.generation()}, nil)
 		direct = "commit: " + codeOf(err) + "\n"
 	case "leave":
 		for _, err := range p.machine.Leave(p.now, []Leave{{Member: args["member"], Instance: args["instance"], Reason: args["reason"]}}) {

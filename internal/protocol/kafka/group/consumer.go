@@ -1,0 +1,333 @@
+package group
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/freshet/freshet/internal/protocol/kafka/group/assignor"
+	"github.com/freshet/freshet/internal/stream"
+)
+
+// The states that only groups of KIP-848 have, beside Empty, Stable and Dead.
+const (
+	Assigning   State = "Assigning"   // who is to read what is to be decided anew
+	Reconciling State = "Reconciling" // members are on the way to what was decided
+)
+
+// ConsumerMachine is one consumer group of KIP-848: the node decides who reads what, and leads each member there by its own heartbeats, so that
+// nobody waits for anybody but for partitions that another has not let go of yet. It is not safe for concurrent use.
+//
+// Three things have epochs. The group's grows with whatever may change the assignment: members, subscriptions, topics. The target's is the group's when
+// the assignor last ran. A member's is that of the target it was led to; while it has still to give something up, of the one before.
+type ConsumerMachine struct {
+	id       string
+	config   Config
+	settings Settings
+	room     int64 // bytes that the members may take, at most config.MaxGroupBytes
+	dead     bool
+	since    time.Time // when the group became what State says, as far as Empty and others are concerned
+
+	epoch       int32
+	targetEpoch int32
+	targetAt    time.Time // zero: not known
+
+	topics    *Topics
+	interests map[string]*interest // those that members have
+	members   map[string]*consumer // by member id
+	list      []*consumer          // in the order in which they came
+	static    map[string]string    // instance id → member id
+	owners    map[stream.ID][]*consumer
+	order     uint64
+
+	out     Output
+	next    *Machine // what the group became
+	dirty   bool     // the group's document has changed since Ready was last called
+	changed map[string]*consumer
+	gone    map[string]bool // members whose documents are to be deleted
+	moved   bool
+}
+
+// consumer is a member of a ConsumerMachine.
+type consumer struct {
+	id, instance, rack, client, host string
+	order                            uint64
+	rebalance                        time.Duration
+	assignor                         string // "" = no wish
+	sub                              *interest
+
+	epoch    int32 // or leftForNow
+	previous int32
+	phase    phase
+	assigned holding
+	revoking holding
+	target   assignor.Assignment
+
+	expires  time.Time
+	revokeBy time.Time    // while revoking: when the member is fenced
+	classic  *classicSelf // of a member that speaks the classic protocol, else nil
+}
+
+// phase is how far a member is on the way to its target.
+type phase string
+
+const (
+	settled  phase = ""         // it has all of the target it was led to
+	revoking phase = "revoking" // it has yet to stop reading something; its epoch is the old one
+	waiting  phase = "waiting"  // others have yet to let go of some of its target; its epoch is the target's
+)
+
+// firstEpoch is that of a group before anybody joins, as in Kafka.
+const firstEpoch = 1
+
+// Epochs with a meaning of their own in heartbeats.
+const (
+	joining    int32 = 0
+	left       int32 = -1
+	leftForNow int32 = -2 // a static member that is to come back
+)
+
+// holding is the partitions that a member has, ascending within each topic, and since which epoch. It is replaced, never written to.
+type holding map[stream.ID][]held
+
+type held struct {
+	partition, epoch int32
+}
+
+func (h holding) find(shard stream.Shard) (held, bool) {
+	list := h[shard.Stream]
+	i, ok := slices.BinarySearchFunc(list, shard.Index, func(a held, p int32) int { return int(a.partition) - int(p) })
+	if !ok {
+		return held{}, false
+	}
+	return list[i], true
+}
+
+func (h holding) equal(o holding) bool { return maps.EqualFunc(h, o, slices.Equal[[]held]) }
+
+// assignment returns h without epochs.
+func (h holding) assignment() assignor.Assignment {
+	a := make(assignor.Assignment, len(h))
+	for id, list := range h {
+		for _, x := range list {
+			a[id] = append(a[id], x.partition)
+		}
+	}
+	return a
+}
+
+// since returns h as held since an epoch.
+func (h holding) since(epoch int32) holding { return hold(h.assignment(), epoch) }
+
+// hold returns a as held since an epoch.
+func hold(a assignor.Assignment, epoch int32) holding {
+	h := make(holding, len(a))
+	for id, partitions := range a {
+		for _, p := range partitions {
+			h[id] = append(h[id], held{p, epoch})
+		}
+	}
+	return h
+}
+
+// Settings are what a group's own configs say.
+type Settings struct {
+	Session     time.Duration // consumer.session.timeout.ms
+	Interval    time.Duration // consumer.heartbeat.interval.ms
+	Brisk       time.Duration // a shorter interval that the node has time for; 0 = none
+	AssignEvery time.Duration // consumer.assignment.interval.ms: the least time between two runs of the assignor
+}
+
+// NewConsumerMachine returns an empty group.
+func NewConsumerMachine(id string, config Config, now time.Time, topics *Topics) *ConsumerMachine {
+	return &ConsumerMachine{
+		id: id, config: config, settings: config.Settings(), room: config.MaxGroupBytes, since: now, topics: topics, epoch: firstEpoch,
+		interests: map[string]*interest{}, members: map[string]*consumer{}, static: map[string]string{},
+		owners: map[stream.ID][]*consumer{}, changed: map[string]*consumer{}, gone: map[string]bool{},
+	}
+}
+
+// State returns where the group stands.
+func (m *ConsumerMachine) State() State {
+	switch {
+	case m.dead:
+		return Dead
+	case len(m.members) == 0:
+		return Empty
+	case m.epoch > m.targetEpoch:
+		return Assigning
+	}
+	for _, mem := range m.list {
+		if !mem.reconciled(m.targetEpoch) {
+			return Reconciling
+		}
+	}
+	return Stable
+}
+
+func (mem *consumer) reconciled(target int32) bool {
+	return mem.phase == settled && mem.epoch == target
+}
+
+// Generation returns the group's epoch.
+func (m *ConsumerMachine) Generation() int32 { return m.epoch }
+
+// SetRoom says how many bytes the members may take now: fewer than Config.MaxGroupBytes when other groups have taken them.
+func (m *ConsumerMachine) SetRoom(bytes int64) { m.room = min(bytes, m.config.MaxGroupBytes) }
+
+// SetSettings says what the group's configs are from now on.
+func (m *ConsumerMachine) SetSettings(s Settings) { m.settings = s }
+
+// SetTopics says what topics there are now. If that changes what any member reads, who reads what is decided anew.
+func (m *ConsumerMachine) SetTopics(t *Topics) {
+	if m.topics == t {
+		return
+	}
+	m.topics = t
+	changed := false
+	for _, s := range m.interests {
+		changed = s.resolve(t) || changed
+	}
+	if changed {
+		m.bump("topics that members read were created, deleted or given partitions")
+	}
+}
+
+// bump makes the assignment outdated.
+func (m *ConsumerMachine) bump(reason string) {
+	m.epoch++
+	m.dirty, m.moved = true, true
+	m.event("assignment outdated", "", reason)
+}
+
+// Ready returns what has accumulated since the last call.
+func (m *ConsumerMachine) Ready() Output {
+	out := m.out
+	out.Moved = m.moved
+	if m.dirty || len(m.changed) > 0 || len(m.gone) > 0 {
+		out.Consumers = m.documents()
+	}
+	m.out, m.moved, m.dirty = Output{}, false, false
+	clear(m.changed)
+	clear(m.gone)
+	return out
+}
+
+// Becomes returns the classic group that this one has turned into, or nil.
+func (m *ConsumerMachine) Becomes() *Machine { return m.next }
+
+// Idle says whether the machine can be forgotten without anyone noticing.
+func (m *ConsumerMachine) Idle() bool { return !m.dead && m.epoch == firstEpoch && len(m.members) == 0 }
+
+// Kill makes the group refuse everything from now on. It must be empty.
+func (m *ConsumerMachine) Kill(now time.Time) { m.dead, m.since, m.moved = true, now, true }
+
+// Revive takes Kill back.
+func (m *ConsumerMachine) Revive(now time.Time) { m.dead, m.since, m.moved = false, now, true }
+
+func (m *ConsumerMachine) reply(r Reply) {
+	if r.To != 0 {
+		m.out.Replies = append(m.out.Replies, r)
+	}
+}
+
+func (m *ConsumerMachine) event(what, member, reason string) {
+	m.out.Events = append(m.out.Events, Event{What: what, Member: member, Reason: reason})
+}
+
+// Bytes returns what the members take.
+func (m *ConsumerMachine) Bytes() int64 {
+	var n int64
+	for _, mem := range m.list {
+		n += mem.bytes()
+	}
+	return n
+}
+
+func (mem *consumer) bytes() int64 {
+	n := int64(len(mem.id) + len(mem.instance) + len(mem.rack) + len(mem.client) + len(mem.host))
+	if mem.sub != nil {
+		n += mem.sub.size
+	}
+	if mem.classic != nil {
+		n += protocolBytes(mem.classic.protocols)
+	}
+	return n
+}
+
+// touch starts the member's session anew.
+func (m *ConsumerMachine) touch(now time.Time, mem *consumer) {
+	session := m.settings.Session
+	if mem.classic != nil {
+		session = mem.classic.session
+	}
+	mem.expires = now.Add(session)
+}
+
+// add makes a new member without a subscription.
+func (m *ConsumerMachine) add(id, instance string) *consumer {
+	m.order++
+	mem := &consumer{id: id, instance: instance, order: m.order}
+	m.insert(mem)
+	return mem
+}
+
+func (m *ConsumerMachine) insert(mem *consumer) {
+	m.members[mem.id] = mem
+	m.list = append(m.list, mem)
+	if mem.instance != "" {
+		m.static[mem.instance] = mem.id
+	}
+	m.changed[mem.id] = mem
+	delete(m.gone, mem.id)
+	m.moved = true
+}
+
+// rename gives a member another id.
+func (m *ConsumerMachine) rename(mem *consumer, id string) {
+	m.forget(mem.id)
+	mem.id = id
+	m.members[id] = mem
+	m.static[mem.instance] = id
+	m.changed[id] = mem
+	delete(m.gone, id)
+	m.moved = true
+}
+
+// forget removes a member's id, not the member.
+func (m *ConsumerMachine) forget(id string) {
+	delete(m.members, id)
+	delete(m.changed, id)
+	m.gone[id] = true
+}
+
+// drop removes a member, and lets go of its partitions.
+func (m *ConsumerMachine) drop(mem *consumer, reason string) {
+	m.release(mem)
+	m.unsubscribe(mem)
+	m.forget(mem.id)
+	if mem.instance != "" && m.static[mem.instance] == mem.id {
+		delete(m.static, mem.instance)
+	}
+	i := slices.Index(m.list, mem)
+	m.list = slices.Delete(m.list, i, i+1)
+	m.moved = true
+	m.event("member removed", mem.id, reason)
+}
+
+// remove drops members, and turns the group into a classic one if only such members are left.
+func (m *ConsumerMachine) remove(now time.Time, reason string, leaving ...*consumer) {
+	for _, mem := range leaving {
+		m.drop(mem, reason)
+	}
+	if m.allClassic() && m.config.Migration.downgrades() {
+		// Those who stay go on with the epoch that they know as their generation.
+		m.becomeClassic(now, true, "the last member of the consumer protocol left")
+		return
+	}
+	m.bump("members left")
+	if len(m.members) == 0 {
+		m.since = now
+		m.event("becomes empty", "", "")
+	}
+}
