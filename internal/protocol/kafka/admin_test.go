@@ -92,35 +92,6 @@ func TestDefaultsOfTopicConfigsComeFromTheBrokerWhereItHasThem(t *testing.T) {
 	}
 }
 
-// TestBrokerLoggers shows that the broker has loggers to ask for, of which there are none, and which cannot be altered.
-func TestBrokerLoggers(t *testing.T) {
-	t.Parallel()
-	r := start(t).raw(t)
-	const logger = kmsg.ConfigResourceTypeBrokerLogger
-	for name, want := range map[string]int16{"1": 0, "2": kerr.InvalidRequest.Code, "": kerr.InvalidRequest.Code} {
-		req := kmsg.NewPtrDescribeConfigsRequest()
-		req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: logger, ResourceName: name}}
-		if got := ask[*kmsg.DescribeConfigsResponse](r, 4, req).Resources[0]; got.ErrorCode != want || len(got.Configs) != 0 {
-			t.Errorf("loggers of broker %q: %+v, want error %d", name, got, want)
-		}
-	}
-	list := kmsg.NewPtrListConfigResourcesRequest()
-	for _, types := range [][]int8{nil, {int8(logger)}} {
-		list.ResourceTypes = types
-		all := ask[*kmsg.ListConfigResourcesResponse](r, 1, list).ConfigResources
-		if !slices.ContainsFunc(all, func(c kmsg.ListConfigResourcesResponseConfigResource) bool {
-			return c.Type == int8(logger) && c.Name == "1"
-		}) {
-			t.Errorf("resources of types %v: %+v", types, all)
-		}
-	}
-	alter := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: logger, ResourceName: "1"}}
-	if got := ask[*kmsg.IncrementalAlterConfigsResponse](r, 1, alter).Resources[0]; got.ErrorCode != kerr.InvalidRequest.Code || got.ErrorMessage == nil {
-		t.Errorf("altered: %+v", got)
-	}
-}
-
 func TestRecordsOfCompactedTopicsAreNotDeletedByOffset(t *testing.T) {
 	t.Parallel()
 	n := start(t)
@@ -185,7 +156,7 @@ func TestDescribeLogDirsTellsTheDisk(t *testing.T) {
 		dir := ask[*kmsg.DescribeLogDirsResponse](r, v, kmsg.NewPtrDescribeLogDirsRequest()).Dirs[0]
 		return [2]int64{dir.TotalBytes, dir.UsableBytes}
 	}
-	for v := range int16(5) {
+	for v := range int16(6) {
 		if got, want := sizes(v), [2]int64{1000, 600}; v >= 4 && got != want || v < 4 && got != [2]int64{-1, -1} {
 			t.Errorf("v%d: %v", v, got)
 		}
@@ -309,7 +280,7 @@ func TestResourcesWithoutConfigs(t *testing.T) {
 	}{
 		{group, "g", 0, kerr.InvalidConfig.Code, 0},
 		{group, "", kerr.InvalidRequest.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code},
-		{metrics, "m", 0, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code},
+		{metrics, "m", 0, kerr.InvalidRequest.Code, 0},
 		{metrics, "", kerr.InvalidRequest.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code},
 		{topic, "", kerr.InvalidTopicException.Code, kerr.InvalidRequest.Code, kerr.InvalidRequest.Code},
 	} {

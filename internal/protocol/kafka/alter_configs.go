@@ -12,16 +12,26 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// alterConfigs replaces all configs of topics: those not named return to their defaults.
+// alterConfigs replaces all configs of topics, groups, brokers and subscriptions of clients' metrics: those not named return to their defaults.
 func (s *Server) alterConfigs(ctx context.Context, c *Client, req *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
 	resp := req.ResponseKind().(*kmsg.AlterConfigsResponse)
 	again := repeated(req.Resources, func(r *kmsg.AlterConfigsRequestResource) resource { return resource{r.ResourceType, r.ResourceName} })
 	for i := range req.Resources {
 		asked := &req.Resources[i]
 		which := resource{asked.ResourceType, asked.ResourceName}
-		err := s.alterTopic(ctx, c, which, again[which], req.ValidateOnly, func(st *stream.Stream) ([]setting, error) {
-			return replaceSettings(st, asked.Configs)
-		})
+		var err error
+		switch {
+		case again[which]:
+			err = errResourceTwice
+		case which.kind == kmsg.ConfigResourceTypeGroupConfig:
+			err = s.replaceGroup(ctx, c, which.name, req.ValidateOnly, asked.Configs)
+		case which.kind == kmsg.ConfigResourceTypeBroker:
+			err = s.replaceBroker(ctx, c, which.name, req.ValidateOnly, asked.Configs)
+		case which.kind == kmsg.ConfigResourceTypeClientMetrics:
+			err = s.replaceClientMetrics(ctx, c, which.name, req.ValidateOnly, asked.Configs)
+		default:
+			err = s.alterTopic(ctx, c, which, req.ValidateOnly, func(st *stream.Stream) ([]setting, error) { return replaceSettings(st, asked.Configs) })
+		}
 		r := kmsg.NewAlterConfigsResponseResource()
 		r.ResourceType, r.ResourceName, r.ErrorCode, r.ErrorMessage = asked.ResourceType, asked.ResourceName, code(err), errorMessage(err)
 		resp.Resources = append(resp.Resources, r)
@@ -38,9 +48,21 @@ func (s *Server) incrementalAlterConfigs(ctx context.Context, c *Client, req *km
 	for i := range req.Resources {
 		asked := &req.Resources[i]
 		which := resource{asked.ResourceType, asked.ResourceName}
-		err := s.alterTopic(ctx, c, which, again[which], req.ValidateOnly, func(st *stream.Stream) ([]setting, error) {
-			return changeSettings(st, asked.Configs)
-		})
+		var err error
+		switch {
+		case again[which]:
+			err = errResourceTwice
+		case which.kind == kmsg.ConfigResourceTypeGroupConfig:
+			err = s.alterGroup(ctx, c, which.name, req.ValidateOnly, asked.Configs)
+		case which.kind == kmsg.ConfigResourceTypeBroker:
+			err = s.alterBroker(ctx, c, which.name, req.ValidateOnly, asked.Configs)
+		case which.kind == kmsg.ConfigResourceTypeBrokerLogger:
+			err = s.alterLoggers(c, which.name, req.ValidateOnly, asked.Configs)
+		case which.kind == kmsg.ConfigResourceTypeClientMetrics:
+			err = s.alterClientMetrics(ctx, c, which.name, req.ValidateOnly, asked.Configs)
+		default:
+			err = s.alterTopic(ctx, c, which, req.ValidateOnly, func(st *stream.Stream) ([]setting, error) { return changeSettings(st, asked.Configs) })
+		}
 		r := kmsg.NewIncrementalAlterConfigsResponseResource()
 		r.ResourceType, r.ResourceName, r.ErrorCode, r.ErrorMessage = asked.ResourceType, asked.ResourceName, code(err), errorMessage(err)
 		resp.Resources = append(resp.Resources, r)
@@ -48,27 +70,19 @@ func (s *Server) incrementalAlterConfigs(ctx context.Context, c *Client, req *km
 	return resp
 }
 
+var errResourceTwice = refuse(kerr.InvalidRequest, "Each resource must appear at most once.")
+
 // resource is what has configs.
 type resource struct {
 	kind kmsg.ConfigResourceType
 	name string
 }
 
-// alterTopic changes one topic's configs by what settings returns for it; again says that the request has the topic more than once.
-func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, again, validateOnly bool,
-	settings func(*stream.Stream) ([]setting, error),
-) error {
+// alterTopic changes one topic's configs by what settings returns for it.
+func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, validateOnly bool, settings func(*stream.Stream) ([]setting, error)) error {
 	switch {
-	case again:
-		return refuse(kerr.InvalidRequest, "Each resource must appear at most once.")
-	case which.kind == kmsg.ConfigResourceTypeBroker:
-		return refuse(kerr.InvalidRequest, "broker configs are set when the server starts, and cannot be altered")
-	case which.kind == kmsg.ConfigResourceTypeBrokerLogger:
-		return refuse(kerr.InvalidRequest, "broker loggers cannot be altered: the log level is set when the server starts")
-	case which.kind == kmsg.ConfigResourceTypeGroupConfig:
-		return alterGroup(which.name, settings)
 	case which.kind != kmsg.ConfigResourceTypeTopic:
-		return refuse(kerr.InvalidRequest, "resources of type %d have no configs here", which.kind)
+		return refuse(kerr.InvalidRequest, "Unknown resource type %d", which.kind)
 	case which.name == "":
 		return refuse(kerr.InvalidRequest, "Default topic resources are not allowed.")
 	}
@@ -77,6 +91,8 @@ func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, agai
 	}
 	s.alter.Lock()
 	defer s.alter.Unlock()
+	s.defaulting.RLock()
+	defer s.defaulting.RUnlock()
 	st, err := s.topic(ctx, which.name)
 	switch {
 	case errors.Is(err, stream.ErrNotFound):
@@ -88,7 +104,13 @@ func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, agai
 	if err != nil {
 		return err
 	}
-	config, labels, err := configure(st.Config, st.Labels, changes)
+	config, labels, err := s.configure(st.Config, st.Labels, changes)
+	if err == nil {
+		err = s.checkTierChange(&st.Config, &config, labels)
+	}
+	if err == nil && config.Compaction.On && st.Labels[stream.LabelKinesis] != "" {
+		err = refuse(kerr.InvalidConfig, "%s was made through Kinesis, whose streams are not compacted", which.name)
+	}
 	if err != nil || validateOnly {
 		return err
 	}
@@ -96,24 +118,6 @@ func (s *Server) alterTopic(ctx context.Context, c *Client, which resource, agai
 		s.logger.Info("topic altered", "topic", which.name, "changes", len(changes), "peer", c.Addr, "client", c.ID)
 	}
 	return err
-}
-
-// alterGroup refuses to set anything: no config of a group is known here, as all are about kinds of groups that are not served. Operations are read as
-// on a topic that has nothing set.
-func alterGroup(name string, settings func(*stream.Stream) ([]setting, error)) error {
-	if name == "" {
-		return refuse(kerr.InvalidRequest, "Default group resources are not allowed.")
-	}
-	changes, err := settings(&stream.Stream{Config: defaultTopicConfig})
-	if err != nil {
-		return err
-	}
-	for _, change := range changes {
-		if change.value != nil {
-			return refuse(kerr.InvalidConfig, "Unknown group config name: %s", change.key)
-		}
-	}
-	return nil
 }
 
 // replaceSettings returns what makes configs all that is set.

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -43,7 +44,7 @@ func call[Q kmsg.Request, R interface {
 }
 
 // coreAPIs are the requests about the cluster, its topics and their records. The lowest versions are Apache Kafka 4.0's, or lower where
-// that costs nothing: old clients disable features whose lowest version they do not know. The highest are 4.2's.
+// that costs nothing: old clients disable features whose lowest version they do not know. The highest are 4.3's.
 func coreAPIs() []api {
 	return []api{
 		{key: kmsg.Produce, min: 0, max: 13, raw: (*Server).produce},
@@ -61,12 +62,13 @@ func coreAPIs() []api {
 		{key: kmsg.DeleteACLs, min: 0, max: 3, serve: call((*Server).deleteACLs)},
 		{key: kmsg.DescribeConfigs, min: 0, max: 4, serve: call((*Server).describeConfigs)},
 		{key: kmsg.AlterConfigs, min: 0, max: 2, serve: call((*Server).alterConfigs)},
-		{key: kmsg.DescribeLogDirs, min: 0, max: 4, serve: call((*Server).describeLogDirs)},
+		{key: kmsg.DescribeLogDirs, min: 0, max: 5, serve: call((*Server).describeLogDirs)},
 		{key: kmsg.CreatePartitions, min: 0, max: 3, serve: call((*Server).createPartitions)},
 		{key: kmsg.ElectLeaders, min: 0, max: 2, serve: call((*Server).electLeaders)},
 		{key: kmsg.IncrementalAlterConfigs, min: 0, max: 1, serve: call((*Server).incrementalAlterConfigs)},
 		{key: kmsg.ListPartitionReassignments, min: 0, max: 0, serve: call((*Server).listPartitionReassignments)},
 		{key: kmsg.DescribeCluster, min: 0, max: 2, serve: call((*Server).describeCluster)},
+		{key: kmsg.DescribeProducers, min: 0, max: 0, serve: call((*Server).describeProducers)},
 		{key: kmsg.ListConfigResources, min: 0, max: 1, serve: call((*Server).listConfigResources)},
 		{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, serve: call((*Server).describeTopicPartitions)},
 	}
@@ -74,7 +76,7 @@ func coreAPIs() []api {
 
 // table returns all rows by key.
 func table() map[int16]*api {
-	rows := append(coreAPIs(), groupAPIs()...)
+	rows := slices.Concat(coreAPIs(), groupAPIs(), transactionAPIs(), securityAPIs(), quotaAPIs(), clusterAPIs())
 	byKey := make(map[int16]*api, len(rows))
 	for i := range rows {
 		row := &rows[i]

@@ -75,8 +75,20 @@ func TestApiVersions(t *testing.T) {
 	r := n.raw(t)
 	for v := range int16(5) {
 		resp := r.versions(v)
-		if resp.ErrorCode != 0 || len(resp.ApiKeys) < 30 || len(resp.SupportedFeatures) != 0 || len(resp.FinalizedFeatures) != 0 {
+		if resp.ErrorCode != 0 || len(resp.ApiKeys) < 30 || (len(resp.FinalizedFeatures) > 0) != (v >= 3) {
 			t.Errorf("v%d: %+v", v, resp)
+		}
+		for name, level := range map[string]int16{"group.version": 1, "share.version": 1, "transaction.version": 2, "metadata.version": 30} {
+			supported := func(f kmsg.ApiVersionsResponseSupportedFeature) bool {
+				return f.Name == name && f.MaxVersion == level
+			}
+			finalized := func(f kmsg.ApiVersionsResponseFinalizedFeature) bool {
+				return f.Name == name && f.MaxVersionLevel == level
+			}
+			// A lowest level of 0 is more than clients before v4 can read.
+			if slices.ContainsFunc(resp.SupportedFeatures, supported) != (v >= 4 || v == 3 && name == "metadata.version") || slices.ContainsFunc(resp.FinalizedFeatures, finalized) != (v >= 3) {
+				t.Errorf("v%d: %+v, %+v", v, resp.SupportedFeatures, resp.FinalizedFeatures)
+			}
 		}
 		for _, key := range resp.ApiKeys {
 			if newest := kmsg.RequestForKey(key.ApiKey).MaxVersion(); key.MinVersion < 0 || key.MaxVersion > newest || key.MinVersion > key.MaxVersion {
@@ -96,19 +108,19 @@ func TestApiVersions(t *testing.T) {
 	for _, unknown := range []struct {
 		req     kmsg.Request
 		version int16
-	}{{kmsg.NewPtrMetadataRequest(), 14}, {kmsg.NewPtrFetchRequest(), 3}, {kmsg.NewPtrSASLHandshakeRequest(), 1}} {
+	}{{kmsg.NewPtrMetadataRequest(), 14}, {kmsg.NewPtrFetchRequest(), 3}, {kmsg.NewPtrVoteRequest(), 0}} {
 		r := n.raw(t)
 		r.send(unknown.version, unknown.req)
 		r.expectClosed()
 	}
 }
 
-// TestNewestVersionsAreThoseOfKafka42 holds the table against the release whose protocol is spoken.
-func TestNewestVersionsAreThoseOfKafka42(t *testing.T) {
-	release := kversion.V4_2_0()
+// TestNewestVersionsAreThoseOfKafka43 holds the table against the release whose protocol is spoken.
+func TestNewestVersionsAreThoseOfKafka43(t *testing.T) {
+	release := kversion.V4_3_0()
 	for _, a := range kafka.APIs() {
 		if newest, ok := release.LookupMaxKeyVersion(a.Key); !ok || a.Max != newest {
-			t.Errorf("%s: up to v%d, Kafka 4.2 has v%d (%v)", a.Name, a.Max, newest, ok)
+			t.Errorf("%s: up to v%d, Kafka 4.3 has v%d (%v)", a.Name, a.Max, newest, ok)
 		}
 	}
 }

@@ -13,8 +13,7 @@ import (
 // softwareName is what a client may call itself and its version (KIP-511).
 var softwareName = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
 
-// apiVersions answers what is served: v3 brings the client's name, v4 allows features with a minimum of 0. There are no features: each
-// stands for something (transactions v2, KIP-848 groups, share groups) that is not served.
+// apiVersions answers what is served: v3 brings the client's name and features, v4 allows those with a minimum of 0.
 func (s *Server) apiVersions(_ context.Context, c *Client, req *kmsg.ApiVersionsRequest) *kmsg.ApiVersionsResponse {
 	resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
 	if req.Version >= 3 {
@@ -28,6 +27,7 @@ func (s *Server) apiVersions(_ context.Context, c *Client, req *kmsg.ApiVersions
 	for _, key := range slices.Sorted(maps.Keys(s.apis)) {
 		resp.ApiKeys = append(resp.ApiKeys, s.apis[key].advertised())
 	}
+	addFeatures(resp, req.Version)
 	return resp
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/freshet/freshet/internal/govern/principal"
 	"github.com/freshet/freshet/internal/protocol/kafka/wire"
 )
 
@@ -17,9 +18,23 @@ type Client struct {
 	Addr     net.Addr
 	Software string // name and version as ApiVersions v3 and later says, or ""
 
-	server *Server
-	conn   *wire.Conn
+	server    *Server
+	conn      *wire.Conn
+	listener  *listener
+	auth      *authentication // nil: the listener has no SASL
+	principal principal.Principal
+	proved    bool    // by SASL
+	delegated bool    // by a delegation token
+	grants    grants  // what was decided about it
+	metered   metered // what it took
+	trusted   bool    // it is the node's own control plane
 }
+
+// Principal returns who the client is: principal.Anonymous where its listener authenticates nobody.
+func (c *Client) Principal() principal.Principal { return c.principal }
+
+// Listener returns the name of the listener that the client connected to.
+func (c *Client) Listener() string { return c.listener.Name }
 
 // Host returns the client's IP address, or its whole address if it has none.
 func (c *Client) Host() string {
@@ -31,16 +46,31 @@ func (c *Client) Host() string {
 }
 
 // Connect begins the session of a connection.
-func (s *Server) Connect(c *wire.Conn) wire.Session {
-	return &Client{Addr: c.RemoteAddr(), server: s, conn: c}
+func (s *Server) Connect(c *wire.Conn) (wire.Session, error) {
+	l := s.listeners[c.Listener()]
+	client := &Client{Addr: c.RemoteAddr(), server: s, conn: c, listener: l, principal: principal.Anonymous}
+	if l.authenticates() {
+		client.auth = &authentication{}
+		return client, nil
+	}
+	var err error
+	if client.principal, err = l.certified(c.TLS()); err != nil {
+		return nil, err
+	}
+	c.Admit()
+	return client, nil
 }
 
 // Close ends the session.
-func (c *Client) Close() { c.server.sessions.drop(c) }
+func (c *Client) Close() {
+	c.server.sessions.drop(c)
+	c.server.shares.Disconnect(c)
+	c.server.telemetry.Disconnect(c)
+}
 
 // Serve serves one request.
 func (c *Client) Serve(ctx context.Context, r *wire.Request) (wire.Answer, error) {
-	a, err := c.serve(ctx, r)
+	a, err := c.serveMetered(ctx, r)
 	if err != nil {
 		var o observed
 		o.begin(c, r)
@@ -51,6 +81,14 @@ func (c *Client) Serve(ctx context.Context, r *wire.Request) (wire.Answer, error
 
 func (c *Client) serve(ctx context.Context, r *wire.Request) (wire.Answer, error) {
 	c.ID = r.ClientID
+	if c.auth != nil {
+		if err := c.auth.admit(r, c.server.clock.Now()); err != nil {
+			return nil, err
+		}
+		if r.Token {
+			return c.serveToken(ctx, r)
+		}
+	}
 	a := c.server.apis[r.Key]
 	if a == nil {
 		return nil, fmt.Errorf("request key %d is not served", r.Key)
@@ -72,8 +110,12 @@ func (c *Client) serve(ctx context.Context, r *wire.Request) (wire.Answer, error
 		var stop func()
 		ctx, stop = c.conn.WatchPeer(ctx)
 		defer stop()
+		defer c.waits(c.waitBegins())
 	}
-	resp := a.serve(c.server, ctx, c, req)
+	resp, err := c.authorized(ctx, a, req)
+	if err != nil {
+		return nil, err
+	}
 	if resp == nil {
 		return nil, fmt.Errorf("%s v%d: %w", a.key.Name(), r.Version, context.Cause(ctx))
 	}
@@ -130,6 +172,7 @@ func (o *observed) end(written int, code int16, err error) {
 	r := &o.request
 	s.cfg.Observe(Observation{
 		API: kmsg.Key(r.Key).Name(), Key: r.Key, Version: r.Version, ClientID: r.ClientID, Peer: o.client.Addr,
+		Listener: o.client.listener.Name, Principal: o.client.principal,
 		Received: r.Received, Latency: s.clock.Now().Sub(r.Received), RequestBytes: r.Bytes,
 		AnswerBytes: written, ErrorCode: code, Err: err,
 	})

@@ -23,7 +23,7 @@ func (s *Server) createPartitions(ctx context.Context, c *Client, req *kmsg.Crea
 		told[t.Topic] = true
 		err := errTopicTwice
 		if !again[t.Topic] {
-			err = s.addPartitions(ctx, c, &req.Topics[i], req.ValidateOnly)
+			err = s.addPartitions(ctx, c, &req.Topics[i], req.Version, req.ValidateOnly)
 		}
 		t.ErrorCode, t.ErrorMessage = code(err), errorMessage(err)
 		resp.Topics = append(resp.Topics, t)
@@ -31,7 +31,7 @@ func (s *Server) createPartitions(ctx context.Context, c *Client, req *kmsg.Crea
 	return resp
 }
 
-func (s *Server) addPartitions(ctx context.Context, c *Client, t *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+func (s *Server) addPartitions(ctx context.Context, c *Client, t *kmsg.CreatePartitionsRequestTopic, version int16, validateOnly bool) error {
 	s.alter.Lock()
 	defer s.alter.Unlock()
 	st, err := s.topic(ctx, t.Topic)
@@ -55,6 +55,9 @@ func (s *Server) addPartitions(ctx context.Context, c *Client, t *kmsg.CreatePar
 	}
 	if validateOnly {
 		return nil
+	}
+	if err = c.mutate(t.Count-st.Shards, version >= 3); err != nil {
+		return err
 	}
 	if _, err = s.log.Alter(ctx, st.ID, stream.Change{Shards: &t.Count}); err == nil {
 		s.logger.Info("partitions added", "topic", t.Topic, "before", st.Shards, "partitions", t.Count, "peer", c.Addr, "client", c.ID)

@@ -18,7 +18,7 @@ const (
 )
 
 // createTopics creates topics, each alone, and none if all together have too many partitions. v4 lets partitions and replicas default with -1, v5
-// returns what was made, v7 its id.
+// returns what was made, v6 knows of the quota on it, v7 returns its id.
 func (s *Server) createTopics(ctx context.Context, c *Client, req *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	again := repeated(req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic })
@@ -42,12 +42,12 @@ func (s *Server) createTopics(ctx context.Context, c *Client, req *kmsg.CreateTo
 		case excessive:
 			err = refuse(kerr.PolicyViolation, "Excessively large number of partitions per request.")
 		default:
-			st, err = s.createTopic(ctx, c, t, req.ValidateOnly)
+			st, err = s.createTopic(ctx, c, t, req.Version, req.ValidateOnly)
 		}
 		result.ErrorCode, result.ErrorMessage = code(err), errorMessage(err)
 		if err == nil {
 			result.TopicID, result.NumPartitions, result.ReplicationFactor = st.ID, st.Shards, 1
-			result.Configs = createdConfigs(st)
+			result.Configs = s.createdConfigs(st)
 		}
 		resp.Topics = append(resp.Topics, result)
 	}
@@ -71,16 +71,22 @@ func (s *Server) countPartitions(req *kmsg.CreateTopicsRequest, again map[string
 	return n
 }
 
-func (s *Server) createTopic(ctx context.Context, c *Client, t *kmsg.CreateTopicsRequestTopic, validateOnly bool) (*stream.Stream, error) {
+func (s *Server) createTopic(ctx context.Context, c *Client, t *kmsg.CreateTopicsRequestTopic, version int16, validateOnly bool) (*stream.Stream, error) {
 	if err := s.checkNewTopic(ctx, t.Topic); err != nil {
 		return nil, err
 	}
+	s.defaulting.RLock() // what nobody has set is the broker's until the topic is there
+	defer s.defaulting.RUnlock()
 	spec, err := s.topicSpec(t)
 	switch {
 	case err != nil:
 		return nil, err
 	case validateOnly:
-		return &stream.Stream{Name: spec.Name, Shards: spec.Shards, Config: spec.Config, Labels: spec.Labels}, nil
+		id, err := stream.NewID(nil) // Kafka's answer has one too, which nothing will have
+		return &stream.Stream{ID: id, Name: spec.Name, Shards: spec.Shards, Config: spec.Config, Labels: spec.Labels}, err
+	}
+	if err = c.mutate(spec.Shards, version >= 6); err != nil {
+		return nil, err
 	}
 	st, err := s.log.Create(ctx, spec)
 	switch {
@@ -120,7 +126,7 @@ func (s *Server) topicSpec(t *kmsg.CreateTopicsRequestTopic) (stream.Spec, error
 	spec := stream.Spec{Name: stream.Name(t.Topic), Shards: t.NumPartitions}
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
-			return spec, refuse(kerr.InvalidRequest, "with replica assignments, partitions and replication factor must both be -1")
+			return spec, refuse(kerr.InvalidRequest, "A manual partition assignment was specified, but %s was not set to -1.", map[bool]string{true: "replication factor", false: "number of partitions"}[t.ReplicationFactor != -1])
 		}
 		spec.Shards = int32(len(t.ReplicaAssignment))
 		if err := s.checkAssignment(t.ReplicaAssignment); err != nil {
@@ -132,7 +138,10 @@ func (s *Server) topicSpec(t *kmsg.CreateTopicsRequestTopic) (stream.Spec, error
 	if spec.Shards == -1 {
 		spec.Shards = s.cfg.DefaultPartitions
 	}
-	if spec.Shards <= 0 || spec.Shards > s.cfg.MaxPartitions {
+	if spec.Shards <= 0 {
+		return spec, refuse(kerr.InvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
+	}
+	if spec.Shards > s.cfg.MaxPartitions {
 		return spec, refuse(kerr.InvalidPartitions, "Number of partitions must be from 1 to %d, not %d.", s.cfg.MaxPartitions, spec.Shards)
 	}
 	settings := make([]setting, 0, len(t.Configs))
@@ -143,7 +152,10 @@ func (s *Server) topicSpec(t *kmsg.CreateTopicsRequestTopic) (stream.Spec, error
 		settings = append(settings, setting{config.Name, config.Value})
 	}
 	var err error
-	spec.Config, spec.Labels, err = configure(defaultTopicConfig, nil, settings)
+	if spec.Config, spec.Labels, err = s.configure(s.defaults.Load().config, nil, settings); err == nil {
+		internalTopic(&spec)
+		err = s.checkTierChange(nil, &spec.Config, spec.Labels)
+	}
 	return spec, err
 }
 
@@ -181,14 +193,15 @@ func (s *Server) checkBrokers(replicas []int32) error {
 	return nil
 }
 
-func createdConfigs(st *stream.Stream) []kmsg.CreateTopicsResponseTopicConfig {
+func (s *Server) createdConfigs(st *stream.Stream) []kmsg.CreateTopicsResponseTopicConfig {
 	configs := make([]kmsg.CreateTopicsResponseTopicConfig, 0, len(topicSettings))
+	synonyms := s.defaults.Load().synonyms
 	for i := range topicSettings {
-		value, set := topicSettings[i].value(st)
+		value, set := s.topicValue(&topicSettings[i], st)
 		row := kmsg.NewCreateTopicsResponseTopicConfig()
-		row.Name, row.Value, row.Source = topicSettings[i].Key, &value, int8(kmsg.ConfigSourceDefaultConfig)
-		if set {
-			row.Source = int8(kmsg.ConfigSourceDynamicTopicConfig)
+		row.Name, row.Value, row.Source = topicSettings[i].Key, &value, int8(kmsg.ConfigSourceDynamicTopicConfig)
+		if !set {
+			row.Source = int8(sourceOf(synonyms[topicSettings[i].Broker]))
 		}
 		configs = append(configs, row)
 	}

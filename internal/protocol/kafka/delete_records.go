@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/freshet/freshet/internal/protocol/kafka/offsets"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -42,6 +43,8 @@ func (s *Server) trim(ctx context.Context, st *stream.Stream, p *kmsg.DeleteReco
 	switch {
 	case p.Offset < -1:
 		return -1, stream.ErrOutOfRange
+	case offsets.Is(st):
+		return -1, errInternalTopic
 	case compacted(st) && st.Config.KeepAll:
 		return -1, refuse(kerr.PolicyViolation, "the cleanup.policy of topic %s is compact alone: its records are not deleted by offset", st.Name)
 	}

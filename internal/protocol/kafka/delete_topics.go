@@ -52,7 +52,7 @@ func (s *Server) deleteTopics(ctx context.Context, c *Client, req *kmsg.DeleteTo
 			d.err = errTopicTwice
 		}
 		if d.err == nil {
-			d.err = s.deleteTopic(ctx, c, d.st)
+			d.err = s.deleteTopic(ctx, c, d.st, req.Version)
 		}
 		t := kmsg.NewDeleteTopicsResponseTopic()
 		t.Topic, t.TopicID = d.asked.Topic, d.asked.TopicID
@@ -80,7 +80,10 @@ func (s *Server) topicToDelete(ctx context.Context, asked *kmsg.DeleteTopicsRequ
 	return s.topic(ctx, *asked.Topic)
 }
 
-func (s *Server) deleteTopic(ctx context.Context, c *Client, st *stream.Stream) error {
+func (s *Server) deleteTopic(ctx context.Context, c *Client, st *stream.Stream, version int16) error {
+	if err := c.mutate(st.Shards, version >= 5); err != nil {
+		return err
+	}
 	err := s.log.Delete(ctx, st.ID)
 	if err == nil {
 		s.logger.Info("topic deleted", "topic", st.Name, "peer", c.Addr, "client", c.ID)

@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/govern/acl"
 )
 
 // The endpoints that DescribeCluster v1 may ask for.
@@ -14,7 +16,7 @@ const (
 )
 
 // describeCluster describes the cluster, which is one broker.
-func (s *Server) describeCluster(_ context.Context, _ *Client, req *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {
+func (s *Server) describeCluster(_ context.Context, c *Client, req *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {
 	resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
 	if req.Version >= 1 && req.EndpointType != brokerEndpoints {
 		err := refuse(kerr.MismatchedEndpointType, "this is a broker, it has no endpoints of type %d", req.EndpointType)
@@ -25,11 +27,11 @@ func (s *Server) describeCluster(_ context.Context, _ *Client, req *kmsg.Describ
 		return resp
 	}
 	broker := kmsg.NewDescribeClusterResponseBroker()
-	broker.NodeID, broker.Host, broker.Port = s.cfg.NodeID, s.host, s.port
+	broker.NodeID, broker.Host, broker.Port = s.cfg.NodeID, c.listener.host, c.listener.port
 	resp.Brokers = []kmsg.DescribeClusterResponseBroker{broker}
 	resp.ClusterID, resp.ControllerID, resp.EndpointType = s.clusterID, s.cfg.NodeID, brokerEndpoints
 	if req.IncludeClusterAuthorizedOperations {
-		resp.ClusterAuthorizedOperations = clusterOperations
+		resp.ClusterAuthorizedOperations = c.describedOperations(acl.Cluster, acl.ClusterName)
 	}
 	return resp
 }

@@ -8,20 +8,19 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/govern/acl"
 )
 
-// groupOperations are what DescribeGroups v3 says the client may do with a group, as bits by ACL operation: read 3, delete 6, describe 8,
-// describe configs 10 and alter configs 11. Without an authorizer that is everything.
-const groupOperations int32 = 1<<3 | 1<<6 | 1<<8 | 1<<10 | 1<<11
-
-// describeGroups tells groups with their members. A group that does not exist is Dead; v6 says that it was not found.
-func (s *Server) describeGroups(_ context.Context, _ *Client, req *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
+// describeGroups tells groups with their members. A group that does not exist, or is none of the classic kind, is Dead;
+// v6 says that it was not found.
+func (s *Server) describeGroups(_ context.Context, c *Client, req *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
 	resp := kmsg.NewPtrDescribeGroupsResponse()
 	for _, id := range req.Groups {
 		g := s.describeGroup(id, req.Version)
 		g.AuthorizedOperations = math.MinInt32 // not asked for
 		if req.IncludeAuthorizedOperations && g.ErrorCode == 0 {
-			g.AuthorizedOperations = groupOperations
+			g.AuthorizedOperations = c.operations(acl.Group, id)
 		}
 		resp.Groups = append(resp.Groups, g)
 	}
@@ -35,8 +34,10 @@ func (s *Server) describeGroup(id string, version int16) kmsg.DescribeGroupsResp
 	if errors.Is(err, kerr.GroupIDNotFound) {
 		g.State = "Dead"
 		if version >= 6 {
-			g.ErrorCode = kerr.GroupIDNotFound.Code
-			g.ErrorMessage = optional(fmt.Sprintf("Group %s not found.", id))
+			g.ErrorCode, g.ErrorMessage = s.groupError(err)
+			if s.shares.Exists(id) {
+				g.ErrorMessage = optional(fmt.Sprintf("Group %s is not a classic group.", id))
+			}
 		}
 		return g
 	}

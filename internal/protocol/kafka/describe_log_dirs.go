@@ -9,7 +9,7 @@ import (
 )
 
 // describeLogDirs tells how many bytes partitions take. There is one directory, as all of them share one log. v4 tells the size of its disk;
-// -1 stands for one that cannot be told.
+// -1 stands for one that cannot be told. v5 tells that partitions may be put there (KIP-1066).
 func (s *Server) describeLogDirs(ctx context.Context, _ *Client, req *kmsg.DescribeLogDirsRequest) *kmsg.DescribeLogDirsResponse {
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
 	dir := kmsg.NewDescribeLogDirsResponseDir()
@@ -58,8 +58,12 @@ func (s *Server) dirTopic(ctx context.Context, st *stream.Stream, partitions []i
 		if err != nil {
 			continue
 		}
+		extent, err := s.extent(ctx, st, address, &bounds) // what is in objects is in no directory
+		if err != nil {
+			continue
+		}
 		p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-		p.Partition, p.Size = i, bounds.Bytes
+		p.Partition, p.Size = i, extent.LocalBytes
 		t.Partitions = append(t.Partitions, p)
 	}
 	return t

@@ -6,15 +6,17 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/govern/acl"
 )
 
 // maxDescribedPartitions bounds one answer (max.request.partition.size.limit); the cursor tells where the next one begins.
 const maxDescribedPartitions = 2000
 
 // describeTopicPartitions describes topics in order of their names, so many partitions at a time as the client likes (KIP-966).
-func (s *Server) describeTopicPartitions(ctx context.Context, _ *Client, req *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
+func (s *Server) describeTopicPartitions(ctx context.Context, c *Client, req *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
 	resp := req.ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
-	names, err := s.describedNames(ctx, req)
+	names, err := s.describedNames(ctx, c, req)
 	if err != nil {
 		return nil // the response has no place for an error: the connection is closed
 	}
@@ -27,7 +29,7 @@ func (s *Server) describeTopicPartitions(ctx context.Context, _ *Client, req *km
 		if req.Cursor != nil && req.Cursor.Topic == name {
 			first = req.Cursor.Partition
 		}
-		t, next := s.describePartitions(ctx, name, first, left)
+		t, next := s.describePartitions(ctx, c, name, first, left)
 		if left == 0 || next > 0 {
 			cursor := kmsg.NewDescribeTopicPartitionsResponseNextCursor()
 			cursor.Topic, cursor.Partition = name, max(first, next)
@@ -56,7 +58,7 @@ func refuseDescription(req *kmsg.DescribeTopicPartitionsRequest, resp *kmsg.Desc
 }
 
 // describedNames returns the names asked for, or all, ordered, from the cursor on.
-func (s *Server) describedNames(ctx context.Context, req *kmsg.DescribeTopicPartitionsRequest) ([]string, error) {
+func (s *Server) describedNames(ctx context.Context, c *Client, req *kmsg.DescribeTopicPartitionsRequest) ([]string, error) {
 	var names []string
 	for i := range req.Topics {
 		names = append(names, req.Topics[i].Topic)
@@ -67,7 +69,9 @@ func (s *Server) describedNames(ctx context.Context, req *kmsg.DescribeTopicPart
 			return nil, err
 		}
 		for _, st := range all {
-			names = append(names, string(st.Name))
+			if name := string(st.Name); c.may(acl.Describe, acl.Topic, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	slices.Sort(names)
@@ -80,14 +84,18 @@ func (s *Server) describedNames(ctx context.Context, req *kmsg.DescribeTopicPart
 }
 
 // describePartitions describes up to limit partitions of a topic from first on; next is the one after them, or 0 if there are no more.
-func (s *Server) describePartitions(ctx context.Context, name string, first int32, limit int) (t kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
+func (s *Server) describePartitions(ctx context.Context, c *Client, name string, first int32, limit int) (t kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
 	t = kmsg.NewDescribeTopicPartitionsResponseTopic()
-	t.Topic = &name
+	t.Topic, t.IsInternal = &name, internalName(name)
 	if err := checkTopicName(name); err != nil {
 		t.ErrorCode = code(err)
 		return t, 0
 	}
-	t.AuthorizedOperations = topicOperations // of the name, whether there is a topic or not
+	if !c.require(acl.Describe, acl.Topic, name) {
+		t.ErrorCode = code(errTopicDenied)
+		return t, 0
+	}
+	t.AuthorizedOperations = c.operations(acl.Topic, name) // of the name, whether there is a topic or not
 	st, err := s.topic(ctx, name)
 	if err != nil {
 		t.ErrorCode = code(err)

@@ -3,25 +3,16 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/protocol/kafka/refusal"
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// refusal is an answer to a client: Kafka's error, and what is wrong in the case at hand.
-type refusal struct {
-	kind   *kerr.Error
-	reason string
-}
-
-// Error is the message that clients see where the protocol has room for one.
-func (r *refusal) Error() string { return r.reason }
-
 func refuse(kind *kerr.Error, format string, args ...any) error {
-	return &refusal{kind, fmt.Sprintf(format, args...)}
+	return refusal.New(kind, format, args...)
 }
 
 // kinds maps the errors of the log to Kafka's, first match first. Nothing else does.
@@ -38,6 +29,8 @@ var kinds = []struct {
 	{stream.ErrFenced, kerr.InvalidProducerEpoch},
 	{stream.ErrOutOfOrder, kerr.OutOfOrderSequenceNumber},
 	{stream.ErrStale, kerr.DuplicateSequenceNumber},
+	{stream.ErrTransaction, kerr.InvalidTxnState},
+	{stream.ErrCoordinator, kerr.TransactionCoordinatorFenced},
 	{stream.ErrFull, kerr.KafkaStorageError}, // clients retry it: a full disk may get room
 	{stream.ErrClosed, kerr.NotLeaderForPartition},
 	{stream.ErrUnavailable, kerr.NotLeaderForPartition},
@@ -60,9 +53,9 @@ func code(err error) int16 {
 	if err == nil {
 		return 0
 	}
-	var r *refusal
+	var r *refusal.Error
 	if errors.As(err, &r) {
-		return r.kind.Code
+		return r.Kind.Code
 	}
 	var b *batch.Error
 	if errors.As(err, &b) && faults[b.Fault] != nil {
@@ -108,4 +101,12 @@ func errorMessage(err error) *string {
 		text = kerr.UnknownTopicOrPartition.Description
 	}
 	return &text
+}
+
+// messageOrEmpty is errorMessage where Kafka tells success with an empty message.
+func messageOrEmpty(err error) *string {
+	if err == nil {
+		return new(string)
+	}
+	return errorMessage(err)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/clock"
+	"github.com/freshet/freshet/internal/govern/quota"
 	"github.com/freshet/freshet/internal/protocol/kafka/wire"
 )
 
@@ -33,11 +34,19 @@ func (s *Server) fetch(ctx context.Context, c *Client, r *wire.Request) (wire.An
 		return a, nil
 	}
 	defer s.sessions.end(session, set)
+	if c.take(quota.ConsumerBytes, 0) > 0 { // nothing is read for who has had too much; a session that begins does so the next time
+		s.sessions.forgetNew(session)
+		if session != nil && session.begun {
+			a.session = session.id
+		}
+		return a, nil
+	}
 	if session != nil {
 		a.session = session.id
 	}
 	f := &fetching{server: s, client: c, set: set, answer: a, req: req, full: session == nil || !session.begun}
 	f.run(ctx)
+	c.take(quota.ConsumerBytes, float64(a.bytes))
 	if session != nil {
 		session.begun = true
 	}
@@ -59,7 +68,11 @@ type fetching struct {
 
 // run fills the answer, waiting if need be.
 func (f *fetching) run(ctx context.Context) {
+	if !f.set.own.IsZero() {
+		f.server.offsets.Touch(ctx, f.set.own) // though nothing in it has moved: it is to go on following
+	}
 	f.set.take()
+	f.regrant()
 	f.examine(ctx)
 	defer f.answer.finish()
 	if f.enough() || f.req.MaxWaitMillis <= 0 || len(f.set.parts) == 0 {
@@ -73,7 +86,9 @@ func (f *fetching) run(ctx context.Context) {
 	for {
 		have := f.readable
 		f.answer.release() // nothing is held while waiting
+		began := f.client.waitBegins()
 		timely := f.wait(watched, timer, have)
+		f.client.waits(began)
 		f.examine(ctx)
 		if !timely || f.enough() {
 			return
@@ -103,8 +118,12 @@ func (f *fetching) wait(ctx context.Context, timer clock.Timer, have int) bool {
 				return true
 			}
 			// Retention may have taken more than was appended: a record has at least a byte.
-			have += int(max(bounds.Bytes-p.bytes, int64(bounds.End-p.end)))
+			grown := int(max(bounds.Bytes-p.bytes, int64(bounds.End-p.end)))
 			p.bytes, p.end = bounds.Bytes, bounds.End
+			if f.answer.committed {
+				grown = p.settled(bounds, grown)
+			}
+			have += grown
 		}
 		if have >= f.want {
 			return true
@@ -112,10 +131,37 @@ func (f *fetching) wait(ctx context.Context, timer clock.Timer, have int) bool {
 	}
 }
 
+// An answer has a batch also where there is no memory for it: a small one at once, a larger one when others that exceed it have been written. What they take
+// together is a part of Config.MaxAnswerBytes, counted as if each were as large as topics allow by default.
+const (
+	beyondBatch = 1 << 20
+	beyondPart  = 2
+	smallAnswer = 16 << 10
+)
+
+// readFirst is read of what comes first into an answer that may have so many bytes.
+func (f *fetching) readFirst(ctx context.Context, p *fetchPart, left int) (e fetchEntry, more bool) {
+	before := f.readable
+	e, more = f.read(ctx, p, left)
+	if e.chunk.Bytes() <= left+smallAnswer || f.answer.beyond > 0 {
+		return e, more
+	}
+	e.chunk.Release()
+	f.readable = before
+	if err := f.server.beyond.Take(ctx, beyondBatch); err != nil {
+		return fetchEntry{part: p, err: err}, true // nobody waits for the answer any more
+	}
+	f.answer.beyond = beyondBatch
+	return f.read(ctx, p, left)
+}
+
 // examine reads the partitions that have something to read, in turn, until the answer is as large as it may be. Those that had nothing
 // are not looked at again until they move.
 func (f *fetching) examine(ctx context.Context) {
-	limit := int64(min(f.req.MaxBytes, f.server.cfg.MaxFetchBytes))
+	if f.server.authorizer != nil {
+		f.client.refreshGrants()
+	}
+	limit := f.client.mostFetched(int64(min(f.req.MaxBytes, f.server.cfg.MaxFetchBytes)))
 	taken := f.server.answers.TakeUpTo(limit)
 	left := int(taken)
 	f.want, f.readable = min(int(f.req.MinBytes), max(left, 1)), 0
@@ -125,7 +171,11 @@ func (f *fetching) examine(ctx context.Context) {
 	for len(queue) > 0 && (left > 0 || a.bytes == 0) {
 		p := queue[0]
 		queue = queue[1:]
-		e, more := f.read(ctx, p, left)
+		read := f.read
+		if a.bytes == 0 {
+			read = f.readFirst
+		}
+		e, more := read(ctx, p, left)
 		switch {
 		case more && len(e.chunk.Batches) == 0 && e.err == nil:
 			skipped = append(skipped, p) // its turn comes when it is the first
@@ -142,7 +192,7 @@ func (f *fetching) examine(ctx context.Context) {
 	if f.full {
 		f.listRest(ctx, queue)
 	}
-	// What was not used is given back; the batch that may exceed the limit is nobody's.
+	// What was not used is given back; the batch that may exceed the limit is a.beyond's.
 	a.budget = min(taken, int64(a.bytes))
 	f.server.answers.Give(taken - a.budget)
 }
@@ -151,7 +201,7 @@ func (f *fetching) examine(ctx context.Context) {
 func (f *fetching) listRest(ctx context.Context, parts []*fetchPart) {
 	for _, p := range parts {
 		e := fetchEntry{part: p}
-		if e.err = f.set.resolve(ctx, p); e.err == nil {
+		if e.err = f.resolve(ctx, p); e.err == nil {
 			e.chunk.Bounds, e.err = f.server.log.Bounds(ctx, p.shard)
 		}
 		f.answer.add(e, true)

@@ -17,13 +17,16 @@ type fetched struct {
 	observed
 	server    *Server
 	version   int16
-	committed bool // read_committed: nothing of open transactions
+	committed bool // read_committed: nothing of open transactions, and which of the others were aborted (KIP-98)
 	code      int16
 	session   int32
 	entries   []fetchEntry
 	bytes     int   // of records
 	budget    int64 // of Server.answers
+	beyond    int64 // of Server.beyond
 	failed    bool  // a partition has an error
+
+	throttleMillis int32
 }
 
 // fetchEntry is what is said of one partition.
@@ -33,19 +36,26 @@ type fetchEntry struct {
 	err   error
 	chunk stream.Chunk
 
+	aborted []stream.Aborted // transactions among the batches, by their first offsets, for who reads committed
+
 	diverging      bool // the consumer has records that the log has not (KIP-595)
 	divergingEpoch int32
 	divergingEnd   stream.Offset
 }
 
-// cut drops batches that begin at end or behind it.
-func (e *fetchEntry) cut(end stream.Offset) {
-	for i, b := range e.chunk.Batches {
-		if h, err := batch.Parse(b); err == nil && stream.Offset(h.BaseOffset) >= end {
-			e.chunk.Batches = e.chunk.Batches[:i]
-			return
+// cut drops batches that begin at end or behind it, and returns how many bytes they have.
+func (e *fetchEntry) cut(end stream.Offset) (dropped int) {
+	kept := len(e.chunk.Batches)
+	for kept > 0 {
+		b := e.chunk.Batches[kept-1]
+		if h, err := batch.Parse(b); err != nil || stream.Offset(h.BaseOffset) < end {
+			break
 		}
+		dropped += len(b)
+		kept--
 	}
+	e.chunk.Batches = e.chunk.Batches[:kept]
+	return dropped
 }
 
 // next returns the offset behind the batches, or that of the partition if there are none.
@@ -95,7 +105,10 @@ func (a *fetched) release() {
 		a.entries[i].chunk.Release()
 	}
 	a.server.answers.Give(a.budget)
-	a.bytes, a.budget = 0, 0
+	if a.beyond > 0 {
+		a.server.beyond.Give(a.beyond)
+	}
+	a.bytes, a.budget, a.beyond = 0, 0, 0
 }
 
 // finish notes what the consumer is told: nothing is added any more.
@@ -129,7 +142,7 @@ func (a *fetched) Done(written int, err error) {
 // transactions, v11 preferred replica i32, records, v12 tags. Since v12 lengths are uvarints of one more, and since v13 topics are ids.
 func (a *fetched) Encode(f *wire.Frame) error {
 	flexible := a.version >= 12
-	f.Buf = binary.BigEndian.AppendUint32(f.Buf, 0) // throttle
+	f.Buf = binary.BigEndian.AppendUint32(f.Buf, uint32(a.throttleMillis))
 	if a.version >= 7 {
 		f.Buf = binary.BigEndian.AppendUint16(f.Buf, uint16(a.code))
 		f.Buf = binary.BigEndian.AppendUint32(f.Buf, uint32(a.session))
@@ -191,7 +204,7 @@ func (a *fetched) encodePart(f *wire.Frame, e *fetchEntry) {
 		f.Buf = binary.BigEndian.AppendUint64(f.Buf, uint64(bounds.Start))
 	}
 	if a.version >= 4 {
-		f.Buf = appendAborted(f.Buf, a.committed, flexible)
+		f.Buf = appendAborted(f.Buf, e.aborted, a.committed, flexible)
 	}
 	if a.version >= 11 {
 		f.Buf = append(f.Buf, 0xff, 0xff, 0xff, 0xff) // no other replica is preferred
@@ -205,12 +218,21 @@ func (a *fetched) encodePart(f *wire.Frame, e *fetchEntry) {
 	}
 }
 
-// appendAborted appends the aborted transactions among the records: none, as there are no transactions. Who does not read committed gets null.
-func appendAborted(b []byte, committed, flexible bool) []byte {
-	if committed {
-		return appendLength(b, 0, flexible)
+// appendAborted appends the aborted transactions among the records: producer id i64, first offset i64, v12 tags. Who does not read committed gets
+// null.
+func appendAborted(b []byte, aborted []stream.Aborted, committed, flexible bool) []byte {
+	if !committed {
+		return appendLength(b, -1, flexible)
 	}
-	return appendLength(b, -1, flexible)
+	b = appendLength(b, len(aborted), flexible)
+	for i := range aborted {
+		b = binary.BigEndian.AppendUint64(b, uint64(aborted[i].ProducerID))
+		b = binary.BigEndian.AppendUint64(b, uint64(aborted[i].First))
+		if flexible {
+			b = append(b, 0)
+		}
+	}
+	return b
 }
 
 // endpoints is the first version of Fetch that tells a client who believes in an old leader who the leader is, and where (KIP-951).
@@ -250,8 +272,8 @@ func (a *fetched) appendTags(b []byte) []byte {
 	}
 	list := appendLength(nil, 1, true)
 	list = binary.BigEndian.AppendUint32(list, uint32(a.server.cfg.NodeID))
-	list = appendText(list, a.server.host, true)
-	list = binary.BigEndian.AppendUint32(list, uint32(a.server.port))
+	list = appendText(list, a.client.listener.host, true)
+	list = binary.BigEndian.AppendUint32(list, uint32(a.client.listener.port))
 	list = append(list, 0, 0) // no rack, no tags
 	b = append(b, 1, 0)
 	b = binary.AppendUvarint(b, uint64(len(list)))

@@ -190,6 +190,18 @@ func (f *fetchSessions) end(s *fetchSession, set *fetchSet) {
 	}
 }
 
+// forgetNew forgets a session that has told nothing yet: its client is not told of it either. end must still be called.
+func (f *fetchSessions) forgetNew(s *fetchSession) {
+	if s == nil || s.begun {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !s.gone {
+		f.removeLocked(s)
+	}
+}
+
 // drop ends the sessions of a client that is gone.
 func (f *fetchSessions) drop(c *Client) {
 	f.mu.Lock()

@@ -7,7 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/freshet/freshet/internal/protocol/kafka/offsets"
 	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/stream/committed"
 )
 
 // fetchSet is the partitions that one consumer reads. The hot ones may have something to read, in the order in which it is their turn; the
@@ -20,6 +22,8 @@ type fetchSet struct {
 	watcher stream.Watcher // nil until somebody waits
 	moved   []stream.Shard
 	taken   []*fetchPart
+	granted uint64    // grants.serial when all were looked at
+	own     stream.ID // the topic of committed offsets, if that is among them
 }
 
 // fetchKey names a partition as the request does: by the topic's name, or since v13 its id.
@@ -38,12 +42,19 @@ type fetchPart struct {
 	lastEpoch int32 // the epoch of the last record it has, or -1
 
 	shard stream.Shard // zero until the topic was found
+	own   bool         // it is of the topic of committed offsets
 	name  stream.Name  // what the topic of an id was called when it was found, or ""
 	hot   bool
 	told  stream.Bounds
 	bytes int64         // Bounds.Bytes when it was read last
 	end   stream.Offset // Bounds.End then
 	slot  int           // 1 + its entry in the answer being made, or 0
+
+	// For who reads committed: Bounds.LastStable then, and how many bytes are known to lie between that and the end.
+	stable   stream.Offset
+	unstable int
+
+	granted uint64 // grants.serial when the client was found to be allowed to read it
 }
 
 // unknownBounds stand for those of a partition of which nothing can be said, or was said yet.
@@ -126,6 +137,9 @@ func (f *fetchSet) resolve(ctx context.Context, p *fetchPart) error {
 		return err
 	}
 	p.name = st.Name
+	if p.own = offsets.Is(st); p.own {
+		f.own = st.ID
+	}
 	if p.shard, err = shard(st, p.key.partition); err != nil {
 		return err
 	}
@@ -206,12 +220,19 @@ func (f *fetchSet) close() {
 // error that it will have again: it stays hot.
 func (f *fetching) read(ctx context.Context, p *fetchPart, left int) (e fetchEntry, more bool) {
 	e.part = p
-	if e.err = f.set.resolve(ctx, p); e.err != nil {
+	if e.err = f.resolve(ctx, p); e.err != nil {
 		return e, true
+	}
+	if p.own {
+		f.server.offsets.Touch(ctx, p.shard.Stream)
 	}
 	first := f.answer.bytes == 0
 	limit := max(1, min(left, int(p.maxBytes)))
-	e.chunk, e.err = f.server.log.Read(ctx, p.shard, p.offset, limit)
+	if f.answer.committed {
+		e.chunk, e.aborted, e.err = committed.Read(ctx, f.server.log, p.shard, p.offset, limit)
+	} else {
+		e.chunk, e.err = f.server.log.Read(ctx, p.shard, p.offset, limit)
+	}
 	p.bytes, p.end = e.chunk.Bounds.Bytes, e.chunk.Bounds.End
 	if e.err == nil || errors.Is(e.err, stream.ErrOutOfRange) {
 		// Where the consumer believes in another leader, or has records that the log has not, it is told that rather than where it may read.
@@ -230,10 +251,13 @@ func (f *fetching) read(ctx context.Context, p *fetchPart, left int) (e fetchEnt
 	end := e.chunk.Bounds.End
 	if f.answer.committed {
 		end = e.chunk.Bounds.LastStable
-		e.cut(end)
+		p.stable, p.unstable = end, e.cut(end)
 	}
 	if !first && e.chunk.Bytes() > limit {
 		e.chunk.Release()
+	}
+	if len(e.chunk.Batches) == 0 {
+		e.aborted = nil
 	}
 	n := e.chunk.Bytes()
 	if e.next() < end { // whole batches leave room that counts as filled: there is something for it (Apache Kafka cuts batches)
@@ -267,4 +291,15 @@ func (f *fetching) check(ctx context.Context, e *fetchEntry) error {
 		}
 	}
 	return nil
+}
+
+// settled returns how many bytes more than before may be read by who reads committed, of a partition that has grown by so many: none while the last
+// stable offset stays, else all that was unstable and has come since. How much of that it is shows when they are read.
+func (p *fetchPart) settled(b stream.Bounds, grown int) int {
+	n := p.unstable + grown
+	if p.unstable = 0; b.LastStable == p.stable {
+		p.unstable, n = n, 0
+	}
+	p.stable = b.LastStable
+	return n
 }

@@ -587,3 +587,52 @@ func TestFetchSessionTellsThatATopicWasMadeAnew(t *testing.T) {
 	session = 0
 	expectListed(t, next(-1, want{0, 0}), "0:UNKNOWN_TOPIC_ID")
 }
+
+// TestBatchesBeyondTheMemoryOfAnswersWait: where there is no memory for more answers, a large batch waits for one that is being written, small ones do
+// not, and a client that does not read its answer then is let go soon.
+func TestBatchesBeyondTheMemoryOfAnswersWait(t *testing.T) {
+	t.Parallel()
+	v := clock.NewVirtual(time.UnixMilli(1_700_000_000_000))
+	n := start(t, func(c *kafka.Config) { c.Clock, c.MaxAnswerBytes = v, 1 })
+	large := n.create(t, "large", 1, map[string]*string{"max.message.bytes": new("33554432")})
+	small := n.create(t, "small", 1, nil)
+	n.put(t, large, 0, 24<<20) // more than the kernel takes for who does not read
+	n.put(t, small, 0, 100)
+	fetch := func(r *raw, st *stream.Stream) chan *kmsg.FetchResponse {
+		req := fetchRequest(st, want{0, 0})
+		req.SessionEpoch, req.MaxBytes = -1, 32<<20
+		req.Topics[0].Partitions[0].PartitionMaxBytes = 32 << 20
+		done := make(chan *kmsg.FetchResponse, 1)
+		go func() { done <- ask[*kmsg.FetchResponse](r, 12, req) }()
+		return done
+	}
+	stalls := n.raw(t)
+	req := fetchRequest(large, want{0, 0})
+	req.SetVersion(12)
+	req.SessionEpoch, req.MaxBytes = -1, 32<<20
+	req.Topics[0].Partitions[0].PartitionMaxBytes = 32 << 20
+	before := n.reads.Load()
+	if _, err := stalls.conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is read for who does not read", func() bool { return n.reads.Load() >= before+2 })
+
+	waits := fetch(n.raw(t), large)
+	eventually(t, "another one is read for", func() bool { return n.reads.Load() >= before+3 })
+	expectListed(t, <-fetch(n.raw(t), small), "0:[0]")
+	began := v.Now()
+	var got *kmsg.FetchResponse
+	eventually(t, "the other one is answered", func() bool {
+		select {
+		case got = <-waits:
+			return true
+		default:
+			v.Advance(time.Second)
+			return false
+		}
+	})
+	expectListed(t, got, "0:[0]")
+	if took := v.Now().Sub(began); took > 20*time.Second {
+		t.Errorf("after %s", took)
+	}
+}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"regexp"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -14,24 +15,37 @@ const (
 	shareCoordinator       = 2
 )
 
-// findCoordinator names this node: it coordinates every group. v1: other kinds of coordinator, which are not served. v4: several keys.
-func (s *Server) findCoordinator(_ context.Context, _ *Client, req *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
+// shareKey is how brokers name a share-partition: group, topic id in base64 and partition.
+var shareKey = regexp.MustCompile(`^.+:[A-Za-z0-9_-]{22}:[0-9]{1,10}$`)
+
+// findCoordinator names this node: it coordinates every group and transactional id. v1: kinds of coordinator. v4: several keys.
+func (s *Server) findCoordinator(ctx context.Context, c *Client, req *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
 	resp := kmsg.NewPtrFindCoordinatorResponse()
 	keys := req.CoordinatorKeys
 	if req.Version < 4 {
 		keys = []string{req.CoordinatorKey}
 	}
+	if req.CoordinatorType == groupCoordinator && len(keys) > 0 {
+		s.needOffsetsTopic(ctx)
+	}
 	for _, key := range keys {
-		resp.Coordinators = append(resp.Coordinators, s.coordinator(key, req.CoordinatorType))
+		r := s.coordinator(c.listener, key, req.CoordinatorType)
+		if r.ErrorCode == 0 {
+			r.ErrorMessage = messageOrEmpty(nil)
+		}
+		resp.Coordinators = append(resp.Coordinators, r)
 	}
 	if req.Version < 4 {
-		c := resp.Coordinators[0]
-		resp.ErrorCode, resp.ErrorMessage, resp.NodeID, resp.Host, resp.Port = c.ErrorCode, c.ErrorMessage, c.NodeID, c.Host, c.Port
+		r := resp.Coordinators[0]
+		if r.ErrorCode == 0 {
+			r.ErrorMessage = kmsg.StringPtr("NONE") // nor here
+		}
+		resp.ErrorCode, resp.ErrorMessage, resp.NodeID, resp.Host, resp.Port = r.ErrorCode, r.ErrorMessage, r.NodeID, r.Host, r.Port
 	}
 	return resp
 }
 
-func (s *Server) coordinator(key string, kind int8) kmsg.FindCoordinatorResponseCoordinator {
+func (s *Server) coordinator(at *listener, key string, kind int8) kmsg.FindCoordinatorResponseCoordinator {
 	c := kmsg.NewFindCoordinatorResponseCoordinator()
 	c.Key, c.NodeID, c.Port = key, -1, -1
 	refuse := func(err *kerr.Error, message string) kmsg.FindCoordinatorResponseCoordinator {
@@ -39,14 +53,15 @@ func (s *Server) coordinator(key string, kind int8) kmsg.FindCoordinatorResponse
 		return c
 	}
 	switch kind {
-	case groupCoordinator:
-		c.NodeID, c.Host, c.Port = s.cfg.NodeID, s.host, s.port
+	case groupCoordinator, transactionCoordinator:
+		c.NodeID, c.Host, c.Port = s.cfg.NodeID, at.host, at.port
 		return c
-	case transactionCoordinator:
-		// Not a code that clients retry: a transactional producer is to fail at once, not when it times out.
-		return refuse(kerr.InvalidRequest, "This node serves no transactions.")
 	case shareCoordinator:
-		return refuse(kerr.InvalidRequest, "This node serves no share groups.")
+		if !shareKey.MatchString(key) {
+			return refuse(kerr.InvalidRequest, "A share-partition's key is a group, a topic's id and a partition.")
+		}
+		c.NodeID, c.Host, c.Port = s.cfg.NodeID, at.host, at.port
+		return c
 	}
 	return refuse(kerr.InvalidRequest, "Unknown coordinator type.")
 }

@@ -4,6 +4,9 @@ import (
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/protocol/kafka/refusal"
 )
 
 // groupCode returns the code of an error of the group coordinator. What is no client's fault, a full disk too, is logged, and the client
@@ -18,4 +21,14 @@ func (s *Server) groupCode(err error) int16 {
 	}
 	s.logger.Error("group coordinator", "error", err)
 	return kerr.CoordinatorNotAvailable.Code
+}
+
+// groupError is groupCode with what a client is told beside the code.
+func (s *Server) groupError(err error) (int16, *string) {
+	code := s.groupCode(err)
+	var refused *refusal.Error
+	if errors.As(err, &refused) {
+		return code, &refused.Reason
+	}
+	return code, kmsg.StringPtr(kerr.TypedErrorForCode(code).Description)
 }

@@ -2,29 +2,32 @@ package kafka
 
 import (
 	"context"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/freshet/freshet/internal/protocol/kafka/txn"
 )
 
-// initProducerID gives an idempotent producer its id. A transactional one is refused with UNSUPPORTED_VERSION, which clients do not retry and
-// show as it is; an authorization error, the other that ends a producer at once, would send its user looking for ACLs.
+// initProducerID gives a producer its id. One with a transactional id becomes the id's only producer: it waits until the transaction that its
+// predecessor left open is aborted, where Apache Kafka tells it to come back (CONCURRENT_TRANSACTIONS).
 //
-// v3 brings the producer's present id and epoch: without a transactional id a new id serves as well as the next epoch (KIP-360).
-func (s *Server) initProducerID(ctx context.Context, c *Client, req *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
+// v3 brings the producer's present id and epoch (KIP-360): without a transactional id a new id serves as well as the next epoch. v4: PRODUCER_FENCED.
+func (s *Server) initProducerID(ctx context.Context, _ *Client, req *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
-	if req.TransactionalID != nil {
-		s.logger.Warn("transactional producer refused", "transactional_id", *req.TransactionalID, "peer", c.Addr, "client", c.ID,
-			"reason", "transactions are not supported")
-		resp.ErrorCode = kerr.UnsupportedVersion.Code
-		if *req.TransactionalID == "" {
-			resp.ErrorCode = kerr.InvalidRequest.Code
-		}
-		return resp
-	}
 	if (req.ProducerID < 0) != (req.ProducerEpoch < 0) {
 		resp.ErrorCode = kerr.InvalidRequest.Code // an id without its epoch, or an epoch of no id
+		return resp
+	}
+	if req.TransactionalID != nil {
+		var known *txn.Producer
+		if req.ProducerID >= 0 {
+			known = &txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
+		}
+		p, err := s.txns.Init(ctx, *req.TransactionalID, time.Duration(req.TransactionTimeoutMillis)*time.Millisecond, known)
+		resp.ProducerID, resp.ProducerEpoch, resp.ErrorCode = p.ID, p.Epoch, s.txnCode(err, req.Version, 4)
 		return resp
 	}
 	id, err := s.log.NewProducerID(ctx)

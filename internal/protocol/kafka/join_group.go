@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/protocol/kafka/group"
@@ -23,7 +24,10 @@ func (s *Server) joinGroup(ctx context.Context, c *Client, req *kmsg.JoinGroupRe
 	for _, p := range req.Protocols {
 		j.Protocols = append(j.Protocols, group.Protocol{Name: p.Name, Metadata: p.Metadata})
 	}
-	joined, err := s.groups.Join(ctx, req.Group, j)
+	joined, err := group.Joined{Member: req.MemberID, Generation: -1}, error(kerr.InconsistentGroupProtocol)
+	if !s.shares.Exists(req.Group) {
+		joined, err = s.groups.Join(ctx, req.Group, j)
+	}
 	if hungUp(ctx, err) {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/clock/clocktest"
 	"github.com/freshet/freshet/internal/protocol/kafka"
+	"github.com/freshet/freshet/internal/state"
 	"github.com/freshet/freshet/internal/state/memstate"
 	"github.com/freshet/freshet/internal/stream"
 	"github.com/freshet/freshet/internal/stream/memlog"
@@ -28,6 +30,19 @@ type node struct {
 	log   *memlog.Log
 	clock clock.Clock
 	addr  string
+	reads *atomic.Int64 // how often the server has read from the log
+}
+
+// countedLog counts what is read.
+type countedLog struct {
+	stream.Log
+	reads atomic.Int64
+}
+
+// Read implements stream.Log.
+func (l *countedLog) Read(ctx context.Context, shard stream.Shard, from stream.Offset, maxBytes int) (stream.Chunk, error) {
+	l.reads.Add(1)
+	return l.Log.Read(ctx, shard, from, maxBytes)
 }
 
 // start runs a server until the test ends.
@@ -42,7 +57,11 @@ func start(t testing.TB, change ...func(*kafka.Config)) *node {
 		f(&cfg)
 	}
 	log := memlog.New(cfg.Clock, rand.NewChaCha8([32]byte{1}))
-	cfg.Log, cfg.State = log, memstate.New(cfg.Clock)
+	counted := &countedLog{Log: log}
+	if cfg.Log = counted; cfg.State == nil {
+		cfg.State = memstate.New(cfg.Clock)
+	}
+	cfg.Transactor = transactor{log, cfg.State}
 	s, err := kafka.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +78,23 @@ func start(t testing.TB, change ...func(*kafka.Config)) *node {
 			t.Error(err)
 		}
 	})
-	return &node{s, log, cfg.Clock, l.Addr().String()}
+	return &node{s, log, cfg.Clock, l.Addr().String(), &counted.reads}
+}
+
+// transactor is a kafka.Transactor on memory.
+type transactor struct {
+	log   *memlog.Log
+	store state.Store
+}
+
+// Transact implements kafka.Transactor.
+func (t transactor) Transact(ctx context.Context, entries []stream.Append, cursors []stream.OwnedCursors, changes []state.Change) ([]stream.Appended, []int64, error) {
+	results, err := t.log.Transact(ctx, entries, cursors)
+	if err != nil {
+		return nil, nil, err
+	}
+	versions, err := t.store.Apply(ctx, changes...)
+	return results, versions, err
 }
 
 // eventually waits for a condition that other goroutines bring about.

@@ -9,19 +9,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// listConfigResources names what has configs: topics, the broker and its loggers (KIP-1142). v0 asks for client metrics alone, of which
-// there are none, as there are of groups.
+// listConfigResources names what has configs: topics, the broker, its loggers, and groups and subscriptions of clients' metrics that have set any (KIP-1142).
+// v0 asks for the last alone.
 func (s *Server) listConfigResources(ctx context.Context, _ *Client, req *kmsg.ListConfigResourcesRequest) *kmsg.ListConfigResourcesResponse {
 	resp := req.ResponseKind().(*kmsg.ListConfigResourcesResponse)
-	if req.Version == 0 {
-		return resp
-	}
 	const (
 		topic  = int8(kmsg.ConfigResourceTypeTopic)
 		broker = int8(kmsg.ConfigResourceTypeBroker)
 		logger = int8(kmsg.ConfigResourceTypeBrokerLogger)
+		metric = int8(kmsg.ConfigResourceTypeClientMetrics)
 	)
-	known := []int8{topic, broker, logger, int8(kmsg.ConfigResourceTypeClientMetrics), int8(kmsg.ConfigResourceTypeGroupConfig)}
+	if req.Version == 0 {
+		req.ResourceTypes = []int8{metric}
+	}
+	known := []int8{topic, broker, logger, metric, int8(kmsg.ConfigResourceTypeGroupConfig)}
 	for _, t := range req.ResourceTypes {
 		if !slices.Contains(known, t) {
 			resp.ErrorCode = kerr.UnsupportedVersion.Code
@@ -42,6 +43,16 @@ func (s *Server) listConfigResources(ctx context.Context, _ *Client, req *kmsg.L
 		}
 		for _, st := range all {
 			add(topic, string(st.Name))
+		}
+	}
+	if group := int8(kmsg.ConfigResourceTypeGroupConfig); wanted(group) {
+		for _, name := range s.configs.Groups() {
+			add(group, name)
+		}
+	}
+	if wanted(metric) {
+		for _, name := range s.subscriptions.Names() {
+			add(metric, name)
 		}
 	}
 	for _, kind := range []int8{broker, logger} {

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/freshet/freshet/internal/protocol/kafka/offsets"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -22,8 +23,9 @@ const (
 
 var offsetQuestions = map[int64]int16{latestOffset: 1, earliestOffset: 1, maxTimestamp: 7, earliestLocal: 8, latestTiered: 9, earliestPendingUpload: 11}
 
-// listOffsets finds offsets by time, or the ends of partitions. v1 answers one offset with its timestamp, v2 knows isolation levels, v4 leader
-// epochs. Nothing is tiered, so the earliest local offset is the earliest, and there is no tiered or pending one.
+// listOffsets finds offsets by time, or the ends of partitions. v1 answers one offset with its timestamp, v2 knows isolation levels: who reads committed
+// finds nothing from the first open transaction on. v4 knows leader epochs. Of a topic that is not tiered the earliest local offset is the earliest, and
+// there is no tiered or pending one.
 func (s *Server) listOffsets(ctx context.Context, c *Client, req *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	type asked struct {
@@ -40,6 +42,9 @@ func (s *Server) listOffsets(ctx context.Context, c *Client, req *kmsg.ListOffse
 		from, to := &req.Topics[t], kmsg.NewListOffsetsResponseTopic()
 		to.Topic = from.Topic
 		st, err := s.topic(ctx, from.Topic)
+		if err == nil && offsets.Is(st) {
+			s.offsets.Await(ctx, st.ID)
+		}
 		for i := range from.Partitions {
 			p := kmsg.NewListOffsetsResponseTopicPartition()
 			p.Partition = from.Partitions[i].Partition
@@ -96,10 +101,10 @@ func (s *Server) listOffset(ctx context.Context, c *Client, st *stream.Stream, f
 		}
 		to.Offset, to.LeaderEpoch = int64(at), bounds.Epoch
 		return nil
-	case earliestOffset, earliestLocal:
+	case earliestOffset:
 		at = bounds.Start
-	case latestTiered, earliestPendingUpload:
-		ok = false
+	case earliestLocal, latestTiered, earliestPendingUpload:
+		at, ok, err = s.tieredOffset(ctx, st, address, &bounds, from.Timestamp)
 	case maxTimestamp:
 		at, found, ok, err = s.log.Latest(ctx, address)
 	default:
@@ -109,7 +114,7 @@ func (s *Server) listOffset(ctx context.Context, c *Client, st *stream.Stream, f
 		s.logFailure(ctx, err, c, "ListOffsets", address, at)
 		return err
 	}
-	if !ok {
+	if !ok || !found.IsZero() && req.IsolationLevel == 1 && at >= bounds.LastStable {
 		to.Offset, to.LeaderEpoch = -1, -1
 		return nil
 	}

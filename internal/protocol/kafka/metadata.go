@@ -7,13 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/freshet/freshet/internal/govern/acl"
+	"github.com/freshet/freshet/internal/protocol/kafka/offsets"
 	"github.com/freshet/freshet/internal/stream"
-)
-
-// The operations that a client is told it may do, as bit fields of ACL operations: without an authorizer, all that there are.
-const (
-	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
-	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
 )
 
 // metadata describes the cluster, which is one broker, and topics: those asked for, or all of them. Topics that do not exist are created if
@@ -21,12 +17,12 @@ const (
 func (s *Server) metadata(ctx context.Context, c *Client, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
 	broker := kmsg.NewMetadataResponseBroker()
-	broker.NodeID, broker.Host, broker.Port = s.cfg.NodeID, s.host, s.port
+	broker.NodeID, broker.Host, broker.Port = s.cfg.NodeID, c.listener.host, c.listener.port
 	resp.Brokers = []kmsg.MetadataResponseBroker{broker}
 	resp.ClusterID = &s.clusterID
 	resp.ControllerID = s.cfg.NodeID
 	if req.IncludeClusterAuthorizedOperations {
-		resp.AuthorizedOperations = clusterOperations
+		resp.AuthorizedOperations = c.describedOperations(acl.Cluster, acl.ClusterName)
 	}
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
 		all, err := s.log.Streams(ctx)
@@ -36,7 +32,9 @@ func (s *Server) metadata(ctx context.Context, c *Client, req *kmsg.MetadataRequ
 		}
 		resp.Topics = make([]kmsg.MetadataResponseTopic, 0, len(all))
 		for _, st := range all {
-			resp.Topics = append(resp.Topics, s.describeTopic(ctx, st, req))
+			if c.may(acl.Describe, acl.Topic, string(st.Name)) {
+				resp.Topics = append(resp.Topics, s.describeTopic(ctx, c, st, req))
+			}
 		}
 		return resp
 	}
@@ -54,19 +52,23 @@ func (s *Server) metadata(ctx context.Context, c *Client, req *kmsg.MetadataRequ
 }
 
 func (s *Server) metadataTopic(ctx context.Context, c *Client, req *kmsg.MetadataRequest, asked *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
+	if name := s.nameOf(ctx, value(asked.Topic), asked.TopicID); s.authorizer != nil && name != "" && !c.require(acl.Describe, acl.Topic, name) {
+		return deniedMetadata(asked, req.Version)
+	}
 	st, err := s.findOrCreate(ctx, c, asked, req)
 	if err != nil {
 		t := kmsg.NewMetadataResponseTopic()
 		t.ErrorCode, t.Topic, t.TopicID = code(err), asked.Topic, asked.TopicID
+		t.IsInternal = internalName(value(asked.Topic))
 		if t.Topic == nil && req.Version < 12 {
 			t.Topic = kmsg.StringPtr("")
 		}
 		if asked.Topic != nil && req.IncludeTopicAuthorizedOperations { // a client may do to a topic what it may do to its name
-			t.AuthorizedOperations = topicOperations
+			t.AuthorizedOperations = c.operations(acl.Topic, *asked.Topic)
 		}
 		return t
 	}
-	return s.describeTopic(ctx, st, req)
+	return s.describeTopic(ctx, c, st, req)
 }
 
 // findOrCreate finds a topic by its id if it has one, else by name. v10 and v11 have the field of an id, and take none.
@@ -86,7 +88,18 @@ func (s *Server) findOrCreate(ctx context.Context, c *Client, asked *kmsg.Metada
 	if !errors.Is(err, stream.ErrNotFound) || !create || !s.cfg.AutoCreateTopics {
 		return st, err
 	}
-	st, err = s.log.Create(ctx, stream.Spec{Name: name, Shards: s.cfg.DefaultPartitions, Config: defaultTopicConfig})
+	if !c.createsTopic(*asked.Topic) {
+		return nil, errTopicDenied
+	}
+	if err = c.mutate(s.cfg.DefaultPartitions, false); err != nil {
+		return nil, err
+	}
+	if name == offsets.Topic {
+		return s.offsetsTopic(ctx)
+	}
+	s.defaulting.RLock()
+	defer s.defaulting.RUnlock()
+	st, err = s.log.Create(ctx, stream.Spec{Name: name, Shards: s.cfg.DefaultPartitions, Config: s.defaults.Load().config})
 	if errors.Is(err, stream.ErrExists) { // another client was quicker
 		return s.log.Stream(ctx, name)
 	}
@@ -96,12 +109,12 @@ func (s *Server) findOrCreate(ctx context.Context, c *Client, asked *kmsg.Metada
 	return st, err
 }
 
-func (s *Server) describeTopic(ctx context.Context, st *stream.Stream, req *kmsg.MetadataRequest) kmsg.MetadataResponseTopic {
+func (s *Server) describeTopic(ctx context.Context, c *Client, st *stream.Stream, req *kmsg.MetadataRequest) kmsg.MetadataResponseTopic {
 	t := kmsg.NewMetadataResponseTopic()
 	name := string(st.Name)
-	t.Topic, t.TopicID = &name, st.ID
+	t.Topic, t.TopicID, t.IsInternal = &name, st.ID, internalName(name)
 	if req.IncludeTopicAuthorizedOperations {
-		t.AuthorizedOperations = topicOperations
+		t.AuthorizedOperations = c.operations(acl.Topic, name)
 	}
 	self := []int32{s.cfg.NodeID}
 	t.Partitions = make([]kmsg.MetadataResponseTopicPartition, st.Shards)

@@ -13,13 +13,15 @@ import (
 )
 
 // offsetCommit keeps offsets, durable when it answers. v2-v4: the client may say how long. v6: leader epochs. v7: static members. v10: topics
-// by id. Generation -1 without a member comes from a reader that is none, and is taken while the group is empty.
+// by id. v9: members of KIP-848, by their epoch. Generation -1 without a member comes from a reader that is none, and is taken while the group is empty.
 func (s *Server) offsetCommit(ctx context.Context, _ *Client, req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
-	who := group.Commit{Member: req.MemberID, Instance: value(req.InstanceID), Generation: req.Generation}
+	who := group.Commit{Member: req.MemberID, Instance: value(req.InstanceID), Generation: req.Generation, Epochs: req.Version >= 9}
 	for {
 		resp, good, cursors, err := s.commitCursors(ctx, req)
 		if err == nil && len(cursors) > 0 {
-			err = s.groups.Commit(ctx, req.Group, who, cursors)
+			if err = kerr.GroupIDNotFound; !s.shares.Exists(req.Group) {
+				err = s.groups.Commit(ctx, req.Group, who, cursors)
+			}
 		}
 		if hungUp(ctx, err) {
 			return nil

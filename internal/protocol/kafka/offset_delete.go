@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/protocol/kafka/group"
+	"github.com/freshet/freshet/internal/stream"
 )
 
 // offsetDelete removes committed offsets of topics that no member of the group reads (KIP-496).
@@ -38,6 +39,18 @@ func (s *Server) offsetDelete(ctx context.Context, _ *Client, req *kmsg.OffsetDe
 	if err != nil {
 		*resp = kmsg.OffsetDeleteResponse{ErrorCode: s.groupCode(err)}
 		return resp
+	}
+	var deleted []stream.Shard
+	for i, r := range remove {
+		if errs[i] == nil {
+			deleted = append(deleted, r.Shard)
+		}
+	}
+	if len(deleted) > 0 {
+		if err = s.txns.DropOffsets(ctx, req.Group, deleted); err != nil {
+			*resp = kmsg.OffsetDeleteResponse{ErrorCode: s.groupCode(err)}
+			return resp
+		}
 	}
 	for i, place := range places {
 		resp.Topics[place[0]].Partitions[place[1]].ErrorCode = s.groupCode(errs[i])

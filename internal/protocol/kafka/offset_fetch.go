@@ -4,18 +4,20 @@ import (
 	"context"
 	"errors"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// offsetFetch tells committed offsets; -1 where there is none. v2: no topics = all of the group. v5: leader epochs. v7: require_stable,
-// always so without transactions. v8: several groups at once. v10: topics by id.
+// offsetFetch tells committed offsets; -1 where there is none. v2: no topics = all of the group. v5: leader epochs. v7: require_stable:
+// UNSTABLE_OFFSET_COMMIT while an open transaction may change an offset (KIP-447). v8: several groups at once. v9: members of KIP-848, by their
+// epoch. v10: topics by id.
 func (s *Server) offsetFetch(ctx context.Context, _ *Client, req *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse {
 	resp := kmsg.NewPtrOffsetFetchResponse()
 	if req.Version >= 8 {
 		for _, g := range req.Groups {
-			resp.Groups = append(resp.Groups, s.fetchGroup(ctx, req.Version, g))
+			resp.Groups = append(resp.Groups, s.fetchGroup(ctx, req, g))
 		}
 		return resp
 	}
@@ -29,7 +31,7 @@ func (s *Server) offsetFetch(ctx context.Context, _ *Client, req *kmsg.OffsetFet
 		gt.Topic, gt.Partitions = t.Topic, t.Partitions
 		g.Topics = append(g.Topics, gt)
 	}
-	fetched := s.fetchGroup(ctx, req.Version, g)
+	fetched := s.fetchGroup(ctx, req, g)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -48,15 +50,24 @@ func (s *Server) offsetFetch(ctx context.Context, _ *Client, req *kmsg.OffsetFet
 }
 
 // fetchGroup tells the offsets of one group: those of g's topics, or all if these are nil.
-func (s *Server) fetchGroup(ctx context.Context, version int16, g kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+func (s *Server) fetchGroup(ctx context.Context, req *kmsg.OffsetFetchRequest, g kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
 	resp := kmsg.NewOffsetFetchResponseGroup()
 	resp.Group = g.Group
-	cursors, err := s.groups.Offsets(ctx, g.Group)
+	version := req.Version
+	var staged map[stream.Shard]bool
+	if req.RequireStable {
+		staged = s.txns.Staged(g.Group) // before the offsets are read: what is committed in between is among them
+	}
+	err := s.groups.MayFetch(g.Group, g.MemberID, g.MemberEpoch)
+	var cursors []stream.Cursor
+	if err == nil {
+		cursors, err = s.groups.Offsets(ctx, g.Group)
+	}
 	if err != nil {
 		return s.fetchFailed(version, g, err)
 	}
 	if g.Topics == nil {
-		resp.Topics, err = s.allTopics(ctx, cursors)
+		resp.Topics, err = s.allTopics(ctx, cursors, staged)
 		resp.ErrorCode = s.groupCode(err)
 		return resp
 	}
@@ -76,6 +87,8 @@ func (s *Server) fetchGroup(ctx context.Context, version int16, g kmsg.OffsetFet
 			switch {
 			case st == nil && version >= 10:
 				p.ErrorCode = unknown.Code
+			case st != nil && staged[st.Shard(i)]:
+				p.ErrorCode = kerr.UnstableOffsetCommit.Code
 			case st != nil:
 				if cur, ok := committed[st.Shard(i)]; ok {
 					p = committedOffset(cur)
@@ -108,8 +121,8 @@ func (s *Server) fetchFailed(version int16, g kmsg.OffsetFetchRequestGroup, err 
 	return resp
 }
 
-// allTopics tells cursors, which are ordered by topic.
-func (s *Server) allTopics(ctx context.Context, cursors []stream.Cursor) ([]kmsg.OffsetFetchResponseGroupTopic, error) {
+// allTopics tells cursors, which are ordered by topic, but for those that are staged.
+func (s *Server) allTopics(ctx context.Context, cursors []stream.Cursor, staged map[stream.Shard]bool) ([]kmsg.OffsetFetchResponseGroupTopic, error) {
 	topics := []kmsg.OffsetFetchResponseGroupTopic{}
 	for _, cur := range cursors {
 		if n := len(topics); n == 0 || topics[n-1].TopicID != cur.Shard.Stream {
@@ -125,7 +138,12 @@ func (s *Server) allTopics(ctx context.Context, cursors []stream.Cursor) ([]kmsg
 			topics = append(topics, t)
 		}
 		t := &topics[len(topics)-1]
-		t.Partitions = append(t.Partitions, committedOffset(cur))
+		p := committedOffset(cur)
+		if staged[cur.Shard] {
+			p = noOffset(cur.Shard.Index)
+			p.ErrorCode = kerr.UnstableOffsetCommit.Code
+		}
+		t.Partitions = append(t.Partitions, p)
 	}
 	return topics, nil
 }

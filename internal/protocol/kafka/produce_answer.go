@@ -20,6 +20,8 @@ type produced struct {
 	acks    int16
 	topics  []producedTopic
 	ticket  *stream.Ticket // nil if nothing was appended
+
+	throttleMillis int32
 }
 
 type producedTopic struct {
@@ -106,7 +108,7 @@ func (a *produced) Encode(f *wire.Frame) error {
 		b = appendNoTags(b, flexible)
 	}
 	if a.version >= 1 {
-		b = append(b, 0, 0, 0, 0) // throttle
+		b = binary.BigEndian.AppendUint32(b, uint32(a.throttleMillis))
 	}
 	f.Buf = appendNoTags(b, flexible)
 	return nil

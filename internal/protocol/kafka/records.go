@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/freshet/freshet/internal/batch"
+	"github.com/freshet/freshet/internal/protocol/kafka/refusal"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -20,8 +21,8 @@ const zstdProduce = 7
 // checkBatch checks the records of one partition in a Produce request, and corrects their batch's largest timestamp. The log looks at the checksum
 // of what passes; of what does not it is looked at here, since bytes damaged on the way may seem to be anything: a client gives up a batch that is
 // wrong, and sends one that is damaged again.
-func (s *Server) checkBatch(ctx context.Context, st *stream.Stream, b []byte, version int16) error {
-	h, err := checkHeader(b, version)
+func (s *Server) checkBatch(ctx context.Context, st *stream.Stream, b []byte, version int16, named bool) error {
+	h, err := checkHeader(b, version, named)
 	if err == nil {
 		err = s.checkRecords(ctx, st, b, &h)
 	}
@@ -35,8 +36,8 @@ func (s *Server) checkBatch(ctx context.Context, st *stream.Stream, b []byte, ve
 }
 
 // checkHeader checks what a log does not: that the records of one partition in a Produce request are one batch that a client may send. The log
-// checks the rest of the header.
-func checkHeader(b []byte, version int16) (batch.Header, error) {
+// checks the rest of the header. named says that the request has a transactional id, without which nothing is part of a transaction.
+func checkHeader(b []byte, version int16, named bool) (batch.Header, error) {
 	h, err := batch.Parse(b)
 	if err != nil {
 		if size, ok := batch.Size(b); ok && size > len(b) || len(b) < batch.Prefix {
@@ -51,8 +52,8 @@ func checkHeader(b []byte, version int16) (batch.Header, error) {
 		return h, refuse(kerr.InvalidRecord, "a producer's batch has base offset 0, not %d: the log assigns offsets", h.BaseOffset)
 	case h.Attributes.Control():
 		return h, refuse(kerr.InvalidRecord, "clients may not write control batches")
-	case h.Attributes.Transactional():
-		return h, refuse(kerr.InvalidTxnState, "transactions are not supported")
+	case h.Attributes.Transactional() && !named:
+		return h, errTransactionalDenied // as Apache Kafka says it of an id that is not there
 	case h.Attributes.LogAppendTime():
 		return h, refuse(kerr.InvalidTimestamp, "producers may not set the timestamp type LogAppendTime")
 	case h.Attributes.Codec() == batch.Zstd && version < zstdProduce:
@@ -170,7 +171,7 @@ type badRecords struct {
 func (e *badRecords) Error() string { return fmt.Sprintf("record %d: %s", e.at[0], e.reason) }
 
 // Unwrap is what clients are told of the whole batch.
-func (e *badRecords) Unwrap() error { return &refusal{e.kind, e.reason} }
+func (e *badRecords) Unwrap() error { return &refusal.Error{Kind: e.kind, Reason: e.reason} }
 
 // walkRecords reads the n records in b without looking at keys, values or headers beyond their lengths, and returns the largest timestamp delta.
 // If one is malformed, or bytes are left over, it returns which, and false. Layout: see batch.Records. Varints are compared as they are on the wire,

@@ -57,7 +57,7 @@ func TestCheckRecords(t *testing.T) {
 		}(), version, kerr.InvalidRecord},
 		"base offset":         {edit(7, 1), version, kerr.InvalidRecord},
 		"control":             {edit(22, 0x20), version, kerr.InvalidRecord},
-		"transactional":       {edit(22, 0x10), version, kerr.InvalidTxnState},
+		"transactional":       {edit(22, 0x10), version, kerr.TransactionalIDAuthorizationFailed},
 		"log append time":     {edit(22, 0x08), version, kerr.InvalidTimestamp},
 		"early zstd":          {edit(22, 4), 6, kerr.UnsupportedCompressionType},
 		"zstd":                {edit(22, 4), 7, nil},
@@ -78,7 +78,7 @@ func TestCheckRecords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Server{clock: clock.NewVirtual(time.UnixMilli(1000))}
-			err := s.checkBatch(t.Context(), &stream.Stream{}, row.batch, row.version)
+			err := s.checkBatch(t.Context(), &stream.Stream{}, row.batch, row.version, false)
 			want := int16(0)
 			if row.want != nil {
 				want = row.want.Code
@@ -112,7 +112,7 @@ func FuzzCheckRecords(f *testing.F) {
 		binary.BigEndian.PutUint32(b[23:], uint32(n-1))
 		binary.BigEndian.PutUint32(b[57:], uint32(n))
 		resum(b)
-		if s.checkBatch(t.Context(), &stream.Stream{}, b, 9) != nil {
+		if s.checkBatch(t.Context(), &stream.Stream{}, b, 9, false) != nil {
 			return
 		}
 		if _, err := batch.Verify(b); err != nil {
@@ -146,7 +146,7 @@ func BenchmarkCheckRecords(b *testing.B) {
 		b.Run(map[int]string{100: "100B", 1024: "1KiB"}[size], func(b *testing.B) {
 			b.SetBytes(int64(len(one)))
 			for b.Loop() {
-				if err := s.checkBatch(b.Context(), &stream.Stream{}, one, 9); err != nil {
+				if err := s.checkBatch(b.Context(), &stream.Stream{}, one, 9, false); err != nil {
 					b.Fatal(err)
 				}
 			}

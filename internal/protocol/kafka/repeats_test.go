@@ -11,6 +11,32 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 )
 
+// TestPartitionsProducedToTwice: of what a request has for a partition the last counts, and is answered, in every version.
+func TestPartitionsProducedToTwice(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st, other := n.create(t, "t", 3, nil), n.create(t, "u", 1, nil)
+	r := n.raw(t)
+	for version, at := int16(3), int64(0); version <= 13; version, at = version+1, at+2 {
+		req := produceRequest(st, sent{1, plain(1)}, sent{0, plain(3)}, sent{1, plain(5)}, sent{2, plain(1)})
+		req.Topics = append(req.Topics, produceRequest(other, sent{0, plain(1)}).Topics[0], produceRequest(st, sent{1, plain(2)}, sent{2, nil}).Topics[0])
+		resp := ask[*kmsg.ProduceResponse](r, version, req)
+		if len(resp.Topics) != 2 || len(resp.Topics[0].Partitions) != 3 || len(resp.Topics[1].Partitions) != 1 {
+			t.Fatalf("v%d: %+v", version, resp.Topics)
+		}
+		for i, want := range []kmsg.ProduceResponseTopicPartition{{Partition: 1, BaseOffset: at}, {BaseOffset: at / 2 * 3}, {Partition: 2, BaseOffset: -1, ErrorCode: kerr.CorruptMessage.Code}} {
+			got := resp.Topics[0].Partitions[i]
+			if got.Partition != want.Partition || got.BaseOffset != want.BaseOffset || (got.ErrorCode != 0) != (want.ErrorCode != 0) {
+				t.Errorf("v%d: %+v, want %+v", version, got, want)
+			}
+		}
+		bounds, err := n.log.Bounds(t.Context(), st.Shard(1))
+		if err != nil || int64(bounds.End) != at+2 {
+			t.Errorf("v%d: partition 1 ends at %d, %v", version, bounds.End, err)
+		}
+	}
+}
+
 // TestTopicsNamedTwice shows that nothing is done of what a request asks twice of a topic, and that it is told once.
 func TestTopicsNamedTwice(t *testing.T) {
 	t.Parallel()

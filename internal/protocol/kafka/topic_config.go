@@ -54,7 +54,7 @@ var defaultTopicConfig = stream.Config{TimestampAfter: defaultTimestampAfter}
 // TopicSettings returns the ledger, ordered by key.
 func TopicSettings() []TopicSetting { return slices.Clone(topicSettings) }
 
-var topicSettings = sortSettings(slices.Concat(retentionSettings(), timestampSettings(), batchSettings(), storedSettings()))
+var topicSettings = sortSettings(slices.Concat(retentionSettings(), timestampSettings(), batchSettings(), compactionSettings(), segmentSettings(), tierSettings(), compressionSettings(), storedSettings()))
 
 func sortSettings(all []TopicSetting) []TopicSetting {
 	slices.SortFunc(all, func(a, b TopicSetting) int { return strings.Compare(a.Key, b.Key) })
@@ -91,11 +91,8 @@ func (t *TopicSetting) value(st *stream.Stream) (value string, set bool) {
 }
 
 // minInSync returns a topic's min.insync.replicas.
-func minInSync(st *stream.Stream) int64 {
-	if v, ok := st.Labels[label("min.insync.replicas")]; ok {
-		return number(v)
-	}
-	return 1
+func (s *Server) minInSync(st *stream.Stream) int64 {
+	return number(s.setting(st, "min.insync.replicas"))
 }
 
 // setting is a config being changed: nil stands for its default.
@@ -104,8 +101,14 @@ type setting struct {
 	value *string
 }
 
-// configure returns config and labels with settings applied, or the refusal of the first that is wrong. labels is not changed.
+// configure is configureBy with Apache Kafka's defaults.
 func configure(config stream.Config, labels map[string]string, settings []setting) (stream.Config, map[string]string, error) {
+	return configureBy(func(t *TopicSetting) string { return t.Default }, config, labels, settings)
+}
+
+// configureBy returns config and labels with settings applied, or the refusal of the first that is wrong. labels is not changed. defaultOf says what a
+// topic has that says nothing itself.
+func configureBy(defaultOf func(*TopicSetting) string, config stream.Config, labels map[string]string, settings []setting) (stream.Config, map[string]string, error) {
 	changed := maps.Clone(labels)
 	if changed == nil {
 		changed = map[string]string{}
@@ -134,26 +137,26 @@ func configure(config stream.Config, labels map[string]string, settings []settin
 			t.apply(&config, v)
 		}
 	}
-	if err := checkTogether(changed); err != nil {
+	if err := checkTogether(defaultOf, changed); err != nil {
+		return config, labels, err
+	}
+	if err := checkTier(&config); err != nil {
 		return config, labels, err
 	}
 	return config, changed, nil
 }
 
 // checkTogether refuses settings that are good alone and contradict each other.
-func checkTogether(labels map[string]string) error {
+func checkTogether(defaultOf func(*TopicSetting) string, labels map[string]string) error {
 	const least, most = "min.compaction.lag.ms", "max.compaction.lag.ms"
-	low, high := settingOr(labels, least), settingOr(labels, most)
-	if number(low) > number(high) {
+	value := func(key string) string {
+		if v, ok := labels[label(key)]; ok {
+			return v
+		}
+		return defaultOf(topicSetting(key))
+	}
+	if low, high := value(least), value(most); number(low) > number(high) {
 		return refuse(kerr.InvalidConfig, "conflict between topic config setting %s (%s) > %s (%s)", least, low, most, high)
 	}
 	return nil
-}
-
-// settingOr returns what labels say of a stored setting, or its default.
-func settingOr(labels map[string]string, key string) string {
-	if v, ok := labels[label(key)]; ok {
-		return v
-	}
-	return topicSetting(key).Default
 }

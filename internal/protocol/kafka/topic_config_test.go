@@ -51,10 +51,23 @@ func TestEnforcedSettingsReachTheLog(t *testing.T) {
 		{"message.timestamp.before.max.ms", "5", stream.Config{TimestampBefore: 5 * time.Millisecond}},
 		{"message.timestamp.after.max.ms", never, stream.Config{}},
 		{"freshet.durability", "os", stream.Config{Durability: stream.OS}},
-		{"cleanup.policy", "compact", stream.Config{KeepAll: true}},
-		{"cleanup.policy", "compact,delete", stream.Config{}},
+		{"cleanup.policy", "compact", stream.Config{KeepAll: true, Compaction: stream.Compaction{On: true}}},
+		{"cleanup.policy", "compact,delete", stream.Config{Compaction: stream.Compaction{On: true}}},
+		{"cleanup.policy", "delete, compact", stream.Config{Compaction: stream.Compaction{On: true}}},
 		{"cleanup.policy", "", stream.Config{KeepAll: true}},
-		{"segment.ms", "5", stream.Config{}},
+		{"segment.ms", "5", stream.Config{Compaction: stream.Compaction{SegmentAge: 5 * time.Millisecond}}},
+		{"segment.ms", never, stream.Config{Compaction: stream.Compaction{SegmentAge: 1<<63 - 1}}},
+		{"segment.bytes", "1048576", stream.Config{Compaction: stream.Compaction{SegmentBytes: 1 << 20}}},
+		{"segment.jitter.ms", "7", stream.Config{Compaction: stream.Compaction{SegmentJitter: 7 * time.Millisecond}}},
+		{"delete.retention.ms", "0", stream.Config{Compaction: stream.Compaction{DeleteRetention: -1}}},
+		{"delete.retention.ms", "60000", stream.Config{Compaction: stream.Compaction{DeleteRetention: time.Minute}}},
+		{"delete.retention.ms", never, stream.Config{Compaction: stream.Compaction{DeleteRetention: 1<<63 - 1}}},
+		{"min.cleanable.dirty.ratio", "0.01", stream.Config{Compaction: stream.Compaction{MinDirty: 0.01}}},
+		{"min.cleanable.dirty.ratio", "0.0", stream.Config{Compaction: stream.Compaction{MinDirty: -1}}},
+		{"min.compaction.lag.ms", "1000", stream.Config{Compaction: stream.Compaction{MinLag: time.Second}}},
+		{"max.compaction.lag.ms", "1000", stream.Config{Compaction: stream.Compaction{MaxLag: time.Second}}},
+		{"max.compaction.lag.ms", never, stream.Config{}},
+		{"index.interval.bytes", "5", stream.Config{}},
 	} {
 		got, labels, err := configure(stream.Config{}, map[string]string{"other": "kept"}, []setting{{row.key, &row.value}})
 		if err != nil || got != row.want {
@@ -91,7 +104,6 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		{"leader.replication.throttled.replicas", "0:1:2"},
 		{"follower.replication.throttled.replicas", "a:b"},
 		{"follower.replication.throttled.replicas", "*,0:1"},
-		{"remote.storage.enable", "true"},
 	} {
 		_, _, err := configure(stream.Config{}, nil, []setting{{row[0], &row[1]}})
 		if code(err) != kerr.InvalidConfig.Code {

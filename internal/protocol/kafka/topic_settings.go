@@ -14,17 +14,24 @@ func retentionSettings() []TopicSetting {
 	return []TopicSetting{
 		{
 			Key: "cleanup.policy", Type: kmsg.ConfigTypeList, Default: "delete", Broker: "log.cleanup.policy", Effect: Enforced,
-			Doc: "How old records go: with delete by retention.ms and retention.bytes. With compact every record must have a key; compaction itself is not " +
-				"done yet, and with compact alone no record goes. Nor does one if it is empty, which demands no key.",
+			Doc: "How old records go: with delete by retention.ms and retention.bytes, with compact once a later record has the same key, with both in either " +
+				"way. With compact every record must have a key. If it is empty no record goes, and none needs a key.",
 			check: listOf("compact", "delete"),
-			apply: func(c *stream.Config, v string) { c.KeepAll = !strings.Contains(v, "delete") },
+			apply: func(c *stream.Config, v string) {
+				c.KeepAll, c.Compaction.On = !strings.Contains(v, "delete"), strings.Contains(v, "compact")
+			},
 			read: func(c *stream.Config) string {
-				if c.KeepAll {
+				switch {
+				case c.Compaction.On && c.KeepAll:
 					return "compact"
+				case c.Compaction.On:
+					return "compact,delete"
+				case c.KeepAll:
+					return ""
 				}
 				return "delete"
 			},
-			forget: func(c *stream.Config) { c.KeepAll = false },
+			forget: func(c *stream.Config) { c.KeepAll, c.Compaction.On = false, false },
 		},
 		{
 			Key: "retention.ms", Type: kmsg.ConfigTypeLong, Default: "604800000", Broker: "log.retention.ms", Effect: Enforced,
@@ -151,33 +158,17 @@ func storedSettings() []TopicSetting {
 		list    = kmsg.ConfigTypeList
 	)
 	return []TopicSetting{
-		stored("compression.type", text, "producer", "compression.type", oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), "Batches are kept as producers compress them, whatever this says."),
-		stored("compression.gzip.level", integer, "-1", "compression.gzip.level", gzipLevel, "Level for gzip if the server compressed, which it does not."),
-		stored("compression.lz4.level", integer, "9", "compression.lz4.level", between(1, 17), "Level for lz4 if the server compressed, which it does not."),
-		stored("compression.zstd.level", integer, "3", "compression.zstd.level", between(-131072, 22), "Level for zstd if the server compressed, which it does not."),
-		stored("delete.retention.ms", long, "86400000", "log.cleaner.delete.retention.ms", atLeast(0), "How long a compacted topic keeps the marks of deleted keys."),
 		stored("file.delete.delay.ms", long, "60000", "log.segment.delete.delay.ms", atLeast(0), "Files are removed as soon as nobody reads them."),
 		stored("flush.messages", long, "1", "log.flush.interval.messages", atLeast(1), "Every acknowledged record is on the disk, as with the value 1, unless freshet.durability says os."),
 		stored("flush.ms", long, noLimit, "log.flush.interval.ms", atLeast(0), "Every acknowledged record is on the disk, unless freshet.durability says os."),
 		stored("follower.replication.throttled.replicas", list, "", "", replicas, "There are no followers to hold back."),
 		stored("index.interval.bytes", integer, "4096", "log.index.interval.bytes", between(0, math.MaxInt32), "The log chooses how densely it indexes."),
 		stored("leader.replication.throttled.replicas", list, "", "", replicas, "There are no followers to hold back."),
-		stored("local.retention.bytes", long, "-2", "log.local.retention.bytes", atLeast(-2), "Bytes kept locally of a tiered topic; topics are not tiered."),
-		stored("local.retention.ms", long, "-2", "log.local.retention.ms", atLeast(-2), "Milliseconds kept locally of a tiered topic; topics are not tiered."),
-		stored("max.compaction.lag.ms", long, noLimit, "log.cleaner.max.compaction.lag.ms", atLeast(1), "Longest time a record stays uncompacted."),
 		stored("message.downconversion.enable", boolean, "false", "log.message.downconversion.enable", boolText, "Records are sent in the format they have."),
 		stored("message.format.version", text, "3.0-IV1", "log.message.format.version", anything, "The record format is version 2."),
 		stored("message.timestamp.difference.max.ms", long, noLimit, "log.message.timestamp.difference.max.ms", atLeast(0), "Replaced by message.timestamp.before.max.ms and message.timestamp.after.max.ms."),
-		stored("min.cleanable.dirty.ratio", double, "0.5", "log.cleaner.min.cleanable.ratio", ratio, "Share of uncompacted bytes at which compaction begins."),
-		stored("min.compaction.lag.ms", long, "0", "log.cleaner.min.compaction.lag.ms", atLeast(0), "Shortest time a record stays uncompacted."),
 		stored("preallocate", boolean, "false", "log.preallocate", boolText, "The log allocates its files ahead in any case."),
-		stored("remote.log.copy.disable", boolean, "false", "", boolText, "Topics are not tiered."),
-		stored("remote.log.delete.on.disable", boolean, "false", "", boolText, "Topics are not tiered."),
-		stored("remote.storage.enable", boolean, "false", "", notTiered, "Topics are not tiered: true is refused."),
-		stored("segment.bytes", integer, "1073741824", "log.segment.bytes", between(1<<20, math.MaxInt32), "The log cuts its files by its own measure; retention works on batches."),
 		stored("segment.index.bytes", integer, "10485760", "log.index.size.max.bytes", between(4, math.MaxInt32), "The log sizes its indexes itself."),
-		stored("segment.jitter.ms", long, "0", "log.roll.jitter.ms", atLeast(0), "The log cuts its files by its own measure."),
-		stored("segment.ms", long, "604800000", "log.roll.ms", atLeast(1), "The log cuts its files by its own measure; retention works on batches."),
 		stored("unclean.leader.election.enable", boolean, "false", "unclean.leader.election.enable", boolText, "There is one replica, and no election."),
 	}
 }

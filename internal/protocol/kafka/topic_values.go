@@ -100,14 +100,6 @@ func boolText(v string) error {
 	return fmt.Errorf("Expected value to be either true or false")
 }
 
-// notTiered refuses what no one would keep: records that are to move to remote storage.
-func notTiered(v string) error {
-	if strings.EqualFold(v, "true") {
-		return fmt.Errorf("Tiered Storage functionality is disabled in the broker")
-	}
-	return boolText(v)
-}
-
 func ratio(v string) error {
 	f, err := strconv.ParseFloat(v, 64)
 	if err != nil || math.IsNaN(f) || f < 0 || f > 1 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -109,5 +108,5 @@ func (s *Server) epochAt(ctx context.Context, shard stream.Shard, offset stream.
 
 // compacted says whether the topic's cleanup.policy asks for compaction, for which every record needs a key.
 func compacted(st *stream.Stream) bool {
-	return strings.Contains(st.Labels[label("cleanup.policy")], "compact")
+	return st.Config.Compaction.On
 }
