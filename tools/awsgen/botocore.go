@@ -42,18 +42,22 @@ type metadata struct {
 type operation struct {
 	Name string `json:"name"`
 	HTTP struct {
-		Method     string `json:"method"`
-		RequestURI string `json:"requestUri"`
+		Method       string `json:"method"`
+		RequestURI   string `json:"requestUri"`
+		ResponseCode int    `json:"responseCode"`
 	} `json:"http"`
 	Input  *ref  `json:"input"`
 	Output *ref  `json:"output"`
 	Errors []ref `json:"errors"`
 }
 
-// ref points to a shape. Query answers wrap some outputs in an element of another name.
+// ref points to a shape. Query answers wrap some outputs in an element of another name; in rest protocols a member has a place in the request and
+// a name there.
 type ref struct {
 	Shape         string `json:"shape"`
 	ResultWrapper string `json:"resultWrapper"`
+	Location      string `json:"location"`
+	LocationName  string `json:"locationName"`
 }
 
 type shapeDef struct {
@@ -66,6 +70,7 @@ type shapeDef struct {
 	Min         *float64    `json:"min"`
 	Max         *float64    `json:"max"`
 	Pattern     string      `json:"pattern"`
+	TimeFormat  string      `json:"timestampFormat"`
 	Enum        []string    `json:"enum"`
 	Sensitive   bool        `json:"sensitive"`
 	EventStream bool        `json:"eventstream"`

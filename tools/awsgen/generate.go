@@ -104,6 +104,17 @@ func (g *generator) members(s *shapeDef) []namedRef {
 	return kept
 }
 
+// wireName returns what requests and answers call a member: rest protocols give it a name of its own.
+func (g *generator) wireName(m namedRef) string {
+	if g.model.Metadata.Protocol != "rest-json" || m.LocationName == "" {
+		return m.Name
+	}
+	if shape.ExportedName(m.LocationName) != shape.ExportedName(m.Name) {
+		panic("member " + m.Name + " is called " + m.LocationName + " on the wire: its Go name would be another")
+	}
+	return m.LocationName
+}
+
 // structs writes either the requests and answers or all other structures.
 func (g *generator) structs(roles bool) string {
 	var b bytes.Buffer

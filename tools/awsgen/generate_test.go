@@ -66,3 +66,39 @@ func TestGenerateKeepsFactsOnly(t *testing.T) {
 		t.Log(all.String())
 	}
 }
+
+const tinyRest = `{
+	"metadata": {"apiVersion": "2026-01-01", "endpointPrefix": "tiny", "jsonVersion": "1.1", "protocol": "rest-json", "serviceId": "Tiny"},
+	"operations": {"Put": {"name": "Put", "http": {"method": "PUT", "requestUri": "/v1/{arn}", "responseCode": 204}, "input": {"shape": "PutInput"}, "errors": []}},
+	"shapes": {
+		"PutInput": {"type": "structure", "required": ["Arn"], "members": {
+			"Arn": {"shape": "Text", "location": "uri", "locationName": "arn"}, "Limit": {"shape": "Text", "location": "querystring", "locationName": "limit"},
+			"NodeARN": {"shape": "Time", "locationName": "nodeARN"}}},
+		"Text": {"type": "string"},
+		"Time": {"type": "timestamp", "timestampFormat": "iso8601"}
+	}
+}`
+
+func TestGenerateKnowsWhereRestMembersAre(t *testing.T) {
+	m := new(model)
+	if err := json.Unmarshal([]byte(tinyRest), m); err != nil {
+		t.Fatal(err)
+	}
+	files, err := generate(m, serviceConfig{dir: "tiny", apiVersion: "2026-01-01"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := string(files["model.gen.go"]) + string(files["tables.gen.go"]) + string(files["operations.gen.go"])
+	for _, want := range []string{
+		`{Name: "Put", Method: "PUT", Path: "/v1/{arn}", Described: true, Input: "PutInput", Status: 204}`,
+		`{Name: "arn", Target: "Text", Required: true, In: shape.InPath}`, `{Name: "limit", Target: "Text", In: shape.InQuery}`, `{Name: "nodeARN", Target: "Time"}`,
+		`{Name: "Time", Kind: shape.Timestamp, ISO8601: true}`, "Arn     *string // required\n\tLimit   *string\n\tNodeARN *time.Time\n",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(all)
+	}
+}

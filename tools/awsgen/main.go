@@ -22,6 +22,13 @@ var services = []serviceConfig{
 	{dir: "kinesis", apiVersion: "2013-12-02", binaryVariant: true},
 	{dir: "firehose", apiVersion: "2015-08-04"},
 	{dir: "sts", apiVersion: "2011-06-15", only: []string{"GetCallerIdentity"}},
+	{dir: "kafka", apiVersion: "2018-11-14"},
+	{dir: "secretsmanager", apiVersion: "2017-10-17", only: secretsOperations},
+}
+
+var secretsOperations = []string{
+	"CreateSecret", "DeleteSecret", "DescribeSecret", "GetResourcePolicy", "GetSecretValue", "ListSecretVersionIds", "ListSecrets", "PutSecretValue", "RestoreSecret",
+	"TagResource", "UntagResource", "UpdateSecret", "UpdateSecretVersionStage",
 }
 
 type serviceConfig struct {

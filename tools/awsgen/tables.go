@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"slices"
 	"sort"
 	"strings"
@@ -75,6 +76,9 @@ func (g *generator) modelTable() string {
 			if op.Output != nil {
 				fmt.Fprintf(&b, ", Output: %q", op.Output.Shape)
 			}
+			if code := op.HTTP.ResponseCode; code != 0 && code != http.StatusOK {
+				fmt.Fprintf(&b, ", Status: %d", code)
+			}
 		}
 		b.WriteString("},\n")
 	}
@@ -144,6 +148,9 @@ func (g *generator) shapes() string {
 		if len(s.Enum) > 0 {
 			fmt.Fprintf(&b, ", Enum: %#v", s.Enum)
 		}
+		if s.TimeFormat == "iso8601" {
+			b.WriteString(", ISO8601: true")
+		}
 		if s.Sensitive {
 			b.WriteString(", Sensitive: true")
 		}
@@ -179,9 +186,22 @@ func (g *generator) structure(b *bytes.Buffer, name string, s *shapeDef) {
 		if slices.Contains(s.Required, m.Name) {
 			required = ", Required: true"
 		}
-		fmt.Fprintf(b, "{Name: %q, Target: %q%s},\n", m.Name, m.Shape, required)
+		fmt.Fprintf(b, "{Name: %q, Target: %q%s%s},\n", g.wireName(m), m.Shape, required, location(m))
 	}
 	b.WriteString("}")
+}
+
+// location returns where a request has the member, if that is not the body.
+func location(m namedRef) string {
+	switch m.Location {
+	case "":
+		return ""
+	case "uri":
+		return ", In: shape.InPath"
+	case "querystring":
+		return ", In: shape.InQuery"
+	}
+	panic("member " + m.Name + " is in the unknown location " + m.Location)
 }
 
 func quote(s string) string {

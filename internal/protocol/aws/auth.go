@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/freshet/freshet/internal/protocol/aws/sigv4"
+	"github.com/freshet/freshet/internal/govern/sigv4"
 )
 
 // DefaultAccount owns everything that no access key assigns to another account.
@@ -24,6 +24,7 @@ type Auth struct {
 type Key struct {
 	Secret  string
 	Account string // 12 digits; "" means Auth.Account
+	User    string // the IAM user who has it; "" means the account's root
 }
 
 // authenticate checks the signature and fills in the call. It returns nil, or the error in the words of the request's protocol.
@@ -48,6 +49,7 @@ func (x *exchange) authenticate() *Error {
 	if known && key.Account != "" {
 		x.call.Account = key.Account
 	}
+	x.call.User = key.User
 	switch {
 	case !auth.Verify:
 		return nil
@@ -78,11 +80,14 @@ func (x *exchange) authError(err error) *Error {
 		}
 		return e
 	}
+	if x.encoding.rest {
+		e.Status = http.StatusForbidden
+	}
 	switch fault.Kind {
 	case sigv4.Missing:
 		e.Code = "MissingAuthenticationTokenException"
-		if x.service.Model.Info.EndpointName == "kinesis" {
-			e.Message = "Missing Authentication Token" // Kinesis alone says it so
+		if x.encoding.rest || x.service.Model.Info.EndpointName == "kinesis" {
+			e.Message = "Missing Authentication Token" // as the rest APIs say it, and of the others Kinesis alone
 		}
 	case sigv4.Incomplete:
 		e.Code = "IncompleteSignatureException"
@@ -96,6 +101,9 @@ func (x *exchange) unknownKey() *Error {
 	e := &Error{Code: "UnrecognizedClientException", Message: "The security token included in the request is invalid."}
 	if x.encoding.form {
 		e.Code, e.Status = "InvalidClientTokenId", http.StatusForbidden
+	}
+	if x.encoding.rest {
+		e.Status = http.StatusForbidden
 	}
 	return e
 }

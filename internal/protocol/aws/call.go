@@ -8,8 +8,8 @@ type Call struct {
 	Service, Operation string
 	// Region comes from the credential scope, Account from the access key.
 	Region, Account string
-	// AccessKey is the caller's access key id.
-	AccessKey string
+	// AccessKey is the caller's access key id, User the IAM user who has it; "" = the account's root.
+	AccessKey, User string
 	// RequestID is answered as x-amzn-RequestId; log lines about the request carry it.
 	RequestID string
 	// Client is the peer's address, host:port.
@@ -29,5 +29,10 @@ func MakeARN(service, region, account, resource string) string {
 	return "arn:" + Partition + ":" + service + ":" + region + ":" + account + ":" + resource
 }
 
-// RootARN names an account's root user.
-func RootARN(account string) string { return "arn:" + Partition + ":iam::" + account + ":root" }
+// UserARN names an IAM user of an account; "" is its root user.
+func UserARN(account, user string) string {
+	if user == "" {
+		return "arn:" + Partition + ":iam::" + account + ":root"
+	}
+	return "arn:" + Partition + ":iam::" + account + ":user/" + user
+}

@@ -15,6 +15,7 @@ type encoding struct {
 	smithyProtocol string // answered in the header of that name
 	form           bool   // of the query protocol
 	emptyBody      bool   // operations without input may come without a body
+	rest           bool   // the operation is in method and path, an error's code in a header
 	validationCode string // of the error for violated constraints
 	unknownCode    string // of the error for operations that are not served
 
@@ -44,9 +45,9 @@ var (
 		validationCode: "ValidationException", unknownCode: "UnknownOperationException",
 		decode: codec.Seconds.Decode, format: codec.Seconds.Append,
 	}
-	// REST JSON is only answered in: no API of it is served.
 	restJSONEncoding = &encoding{
-		name: "rest-json", contentType: "application/json", validationCode: "ValidationException", unknownCode: "UnknownOperationException",
+		name: "rest-json", contentType: "application/json", emptyBody: true, rest: true,
+		validationCode: "ValidationException", unknownCode: "UnknownOperationException",
 		decode: codec.DecodeJSON, format: codec.AppendJSON,
 	}
 	queryEncoding = &encoding{
@@ -100,6 +101,9 @@ func (c *encoding) failure(x *exchange, status int, e *Error) []byte {
 		return codec.AppendQueryError(nil, namespace, x.id, status >= http.StatusInternalServerError, e.Code, e.Message)
 	}
 	body := map[string]string{"__type": e.Code}
+	if c.rest {
+		delete(body, "__type") // it is in the header
+	}
 	for name, value := range e.Fields {
 		body[name] = value
 	}

@@ -57,13 +57,13 @@ func (x *exchange) serve() {
 	in, err := x.decode(denied == nil)
 	switch {
 	case errors.Is(err, codec.ErrSyntax):
-		x.fail(&Error{Code: "SerializationException", capitalMessage: true})
+		x.fail(x.malformed(err))
 	case denied != nil:
 		x.fail(denied)
 	case x.operation == nil:
 		x.fail(x.notServed())
 	case err != nil:
-		x.fail(&Error{Code: "SerializationException", Message: err.Error(), capitalMessage: true})
+		x.fail(x.malformed(err))
 	default:
 		x.run(in)
 		return
@@ -73,10 +73,16 @@ func (x *exchange) serve() {
 
 // decode reads the input. With full unset, or for an operation that is not served, it only checks the syntax.
 func (x *exchange) decode(full bool) (any, error) {
-	if x.operation == nil || !full {
+	switch {
+	case x.encoding.rest && (x.operation == nil || !full):
+		return nil, nil
+	case x.operation == nil || !full:
 		return nil, x.encoding.decode(x.body, nil, reflect.Value{})
 	}
 	in := x.operation.newInput()
+	if x.encoding.rest {
+		return in, x.decodeRest(x.operation.model.InputShape, reflect.ValueOf(in).Elem())
+	}
 	return in, x.encoding.decode(x.body, x.operation.model.InputShape, reflect.ValueOf(in).Elem())
 }
 
@@ -87,11 +93,11 @@ func (x *exchange) run(in any) {
 		for _, i := range x.operation.unread {
 			v.Field(i).SetZero()
 		}
-		if message := constraint.Check(s, v, x.service.javaPackage); message != "" {
-			x.fail(&Error{Code: x.encoding.validationCode, Message: message})
+		if message, member := constraint.Check(s, v, x.service.javaPackage); message != "" {
+			x.fail(x.invalid(message, member))
 			return
 		}
-		if e := x.operation.refusal.find(v, x.service, x.encoding); e != nil {
+		if e := x.operation.refusal.find(v, x); e != nil {
 			x.fail(e)
 			return
 		}
@@ -124,7 +130,7 @@ func (x *exchange) answer(out any) {
 		}
 	}()
 	*buffer = x.encoding.answer(slices.Grow((*buffer)[:0], int(size)), x, s, v) // a large one that grows step by step is mostly copied
-	x.write(http.StatusOK, *buffer)
+	x.write(cmp.Or(x.operation.model.Status, http.StatusOK), *buffer)
 }
 
 // answers pools the buffers of answers up to a size, that of 10 MiB of records in base64; larger ones are rare and left to the collector.
@@ -146,7 +152,11 @@ func (x *exchange) toError(err error) *Error {
 }
 
 func (x *exchange) internalFailure() *Error {
-	return &Error{Code: "InternalFailure", Status: http.StatusInternalServerError, Message: "The request failed inside the server; the server's log has the reason under request id " + x.id + "."}
+	code := "InternalFailure"
+	if x.encoding != nil && x.encoding.rest && x.service.Model.Exception("InternalServerErrorException") != nil {
+		code = "InternalServerErrorException"
+	}
+	return &Error{Code: code, Status: http.StatusInternalServerError, Message: "The request failed inside the server; the server's log has the reason under request id " + x.id + "."}
 }
 
 // maxLoggedName bounds the operation in log lines: before it is found in the model, it is whatever the client says.
@@ -184,6 +194,9 @@ func (x *exchange) fail(e *Error) {
 	if x.encoding == nil {
 		x.failXML(status, e)
 		return
+	}
+	if x.encoding.rest {
+		x.w.Header().Set("X-Amzn-Errortype", e.Code)
 	}
 	x.write(status, x.encoding.failure(x, status, e))
 }
@@ -279,6 +292,9 @@ func (x *exchange) refuseTransport() bool {
 	if x.service != nil && x.encoding != nil && x.encoding.form {
 		return x.refuseForm()
 	}
+	if x.service != nil && x.encoding != nil && x.encoding.rest {
+		return x.refuseRest()
+	}
 	if x.encoding == nil && x.target == "" && x.signedFor != "" && x.door.bySigning[x.signedFor] == nil {
 		x.refuseService()
 		return true
@@ -354,7 +370,6 @@ func (x *exchange) refuseService() {
 			xmlText.Replace(message)+"</Message><RequestId>"+x.id+"</RequestId></Error>"))
 		return
 	}
-	x.w.Header().Set("X-Amzn-Errortype", "UnknownOperationException")
 	x.encoding = restJSONEncoding
 	x.fail(&Error{Code: "UnknownOperationException", Message: message})
 }
@@ -362,8 +377,9 @@ func (x *exchange) refuseService() {
 // notServed refuses an operation that AWS has and this server does not. Tools such as Terraform read UnknownOperationException as a feature that
 // the endpoint does not have.
 func (x *exchange) notServed() *Error {
-	return &Error{
-		Code:    x.encoding.unknownCode,
-		Message: "The operation " + x.operationName + " of " + x.service.Model.Info.ID + " is not implemented by freshet.",
+	message := "The operation " + x.operationName + " of " + x.service.Model.Info.ID + " is not implemented by freshet"
+	if reason := x.service.Refused[x.operationName]; reason != "" {
+		message += ": " + reason
 	}
+	return &Error{Code: x.encoding.unknownCode, Message: message + "."}
 }

@@ -70,6 +70,7 @@ type FrontDoor struct {
 type service struct {
 	Service
 	operations  map[string]*operation
+	routes      []restRoute // of a rest service
 	javaPackage string
 }
 
@@ -157,7 +158,13 @@ func indexService(s Service) (*service, error) {
 	info := &s.Model.Info
 	indexed := &service{
 		Service: s, operations: make(map[string]*operation, len(s.Operations)),
+		routes:      restRoutes(s.Model),
 		javaPackage: "com.amazonaws." + info.EndpointName + ".v" + strings.ReplaceAll(info.APIVersion, "-", ""),
+	}
+	for name := range s.Refused {
+		if s.Model.Operation(name) == nil || slices.ContainsFunc(s.Operations, func(op Operation) bool { return op.Name == name }) {
+			return nil, fmt.Errorf("service %s: operation %s cannot be refused: it is served, or unknown", info.ID, name)
+		}
 	}
 	for i := range s.Operations {
 		op := &s.Operations[i]

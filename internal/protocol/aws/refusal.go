@@ -64,7 +64,7 @@ func structureIn(s *shape.Shape) *shape.Shape {
 }
 
 // find returns the error for the first refused member that is present in v.
-func (r *refusals) find(v reflect.Value, s *service, c *encoding) *Error {
+func (r *refusals) find(v reflect.Value, x *exchange) *Error {
 	if r == nil {
 		return nil
 	}
@@ -72,15 +72,15 @@ func (r *refusals) find(v reflect.Value, s *service, c *encoding) *Error {
 	if name == "" {
 		return nil
 	}
-	code := c.validationCode
-	if s.Model.Exception("InvalidArgumentException") != nil {
-		code = "InvalidArgumentException"
-	}
 	message := name + " is not supported by freshet"
 	if reason != "" {
 		message += ": " + reason
 	}
-	return &Error{Code: code, Message: message + "."}
+	e := x.invalid(message+".", name)
+	if x.service.Model.Exception("InvalidArgumentException") != nil {
+		e.Code = "InvalidArgumentException"
+	}
+	return e
 }
 
 // present returns the path of the first refused member in the structure v, and why it is refused.

@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/freshet/freshet/internal/govern/sigv4"
 	"github.com/freshet/freshet/internal/protocol/aws/shape"
-	"github.com/freshet/freshet/internal/protocol/aws/sigv4"
 )
 
 // route says which operation of which service a request is for, and in which encoding. What could not be told is zero.
@@ -18,7 +18,8 @@ type route struct {
 	modelled      *shape.Operation // nil if the service has no such operation
 	operation     *operation       // nil if it is not served
 	encoding      *encoding
-	version       string // of the API, as a query request names it; "" = it does not
+	version       string            // of the API, as a query request names it; "" = it does not
+	variables     map[string]string // of a rest request's path
 
 	signedFor, region, accessKey string // what the signature claims
 }
@@ -45,7 +46,7 @@ func mediaType(r *http.Request) string {
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
-// routeByHeader tries what needs no body: the path of RPC v2, the target, the signature's scope.
+// routeByHeader tries what needs no body: the path of RPC v2, the target, the signature's scope, the path of a rest operation.
 func (f *FrontDoor) routeByHeader(r *http.Request) route {
 	var to route
 	to.accessKey, to.region, to.signedFor = sigv4.Scope(r)
@@ -69,6 +70,11 @@ func (f *FrontDoor) routeByHeader(r *http.Request) route {
 	}
 	if services := f.bySigning[to.signedFor]; len(services) == 1 {
 		to.service = services[0]
+	} else if to.signedFor == "" {
+		to.service = f.serviceOfPath(r)
+	}
+	if to.service != nil && to.service.routes != nil {
+		return to.routeByPath(r)
 	}
 	to.encoding = encodingOf(mediaType(r), to.service)
 	return to.resolve()

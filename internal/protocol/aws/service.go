@@ -14,6 +14,8 @@ type Service struct {
 	Model *shape.Model
 	// Operations are those served, in any order. The model's others are refused by name.
 	Operations []Operation
+	// Refused says of operations that are not served why, as a clause that can follow a colon.
+	Refused map[string]string
 	// Ledger says what happens to each input member of the served operations.
 	Ledger Ledger
 	// MaxBodyBytes bounds a request's body, before and after decompression. 0 means DefaultMaxBodyBytes.

@@ -188,6 +188,8 @@ func (d *jsonDecoder) value(s *shape.Shape, field reflect.Value, depth int) erro
 		return err
 	case t == tokenText && s.Kind == shape.Boolean:
 		return setBooleanText(target(field), d.text())
+	case t == tokenText && s.Kind == shape.Timestamp && s.ISO8601:
+		return setText(s, field, d.text())
 	case t == tokenNumber && s.Kind == shape.Timestamp:
 		target(field).Set(reflect.ValueOf(parseSeconds(string(d.tokens.Value))))
 		return nil

@@ -13,7 +13,7 @@ import (
 )
 
 // AppendJSON appends the value v of shape s to dst as AWS JSON 1.x: absent members left out, blobs in base64, timestamps as seconds since
-// the epoch with up to three decimals. Of a structure, v is the struct itself; a nil s is a structure without members.
+// the epoch with up to three decimals, or as text where the shape says ISO8601. Of a structure, v is the struct itself; a nil s is a structure without members.
 func AppendJSON(dst []byte, s *shape.Shape, v reflect.Value) []byte {
 	if s == nil {
 		return append(dst, "{}"...)
@@ -56,6 +56,9 @@ func appendJSONValue(dst []byte, s *shape.Shape, v reflect.Value) []byte {
 	case shape.Boolean:
 		return strconv.AppendBool(dst, v.Bool())
 	case shape.Timestamp:
+		if s.ISO8601 {
+			return timeOf(v).UTC().AppendFormat(dst, `"2006-01-02T15:04:05.000Z"`)
+		}
 		return appendSeconds(dst, timeOf(v))
 	case shape.Blob:
 		dst = append(dst, '"')

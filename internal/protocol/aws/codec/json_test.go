@@ -12,6 +12,7 @@ import (
 
 	"github.com/freshet/freshet/internal/protocol/aws/model/firehose"
 	"github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
+	"github.com/freshet/freshet/internal/protocol/aws/shape"
 )
 
 func decodeJSON[T any](t testing.TB, shapeName, body string) (*T, error) {
@@ -268,5 +269,24 @@ func BenchmarkPutRecordsJSON(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)*500/b.Elapsed().Seconds(), "records/s")
 		})
+	}
+}
+
+func TestTimesAsText(t *testing.T) {
+	s := &shape.Shape{
+		Name: "S", Kind: shape.Structure, Go: reflect.TypeFor[struct{ At *time.Time }](),
+		Members: []shape.Member{{Name: "at", Shape: &shape.Shape{Name: "T", Kind: shape.Timestamp, ISO8601: true}}},
+	}
+	var v struct{ At *time.Time }
+	if err := DecodeJSON([]byte(`{"at":"2023-11-14T23:13:20.1209+01:00"}`), s, reflect.ValueOf(&v).Elem()); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(AppendJSON(nil, s, reflect.ValueOf(&v).Elem())); got != `{"at":"2023-11-14T22:13:20.120Z"}` {
+		t.Error(got)
+	}
+	for _, wrong := range []string{`{"at":"yesterday"}`, `{"at":true}`} {
+		if err := DecodeJSON([]byte(wrong), s, reflect.ValueOf(&v).Elem()); err == nil {
+			t.Errorf("%s is a time", wrong)
+		}
 	}
 }

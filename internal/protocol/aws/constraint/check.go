@@ -16,21 +16,21 @@ import (
 // maxFaults is how many faults one message lists; AWS stops there too.
 const maxFaults = 10
 
-// Check returns the message about all constraints that the struct v of shape s violates, "" when there are none. javaPackage is how values
-// that are structures print, e.g. com.amazonaws.kinesis.v20131202.
-func Check(s *shape.Shape, v reflect.Value, javaPackage string) string {
+// Check returns the message about all constraints that the struct v of shape s violates, and the path of the first member that does, "" when there
+// are none. javaPackage is how values that are structures print, e.g. com.amazonaws.kinesis.v20131202.
+func Check(s *shape.Shape, v reflect.Value, javaPackage string) (message, member string) {
 	c := checkers.Get().(*checker)
 	defer c.release()
 	c.javaPackage = javaPackage
 	c.structure(s, v)
 	if len(c.faults) == 0 {
-		return ""
+		return "", ""
 	}
 	plural := "s"
 	if len(c.faults) == 1 {
 		plural = ""
 	}
-	return fmt.Sprintf("%d validation error%s detected: %s", len(c.faults), plural, strings.Join(c.faults, "; "))
+	return fmt.Sprintf("%d validation error%s detected: %s", len(c.faults), plural, strings.Join(c.faults, "; ")), c.first
 }
 
 // checker walks one request. path is the way from the root to the value at hand, and is only turned into text for a fault.
@@ -38,14 +38,15 @@ type checker struct {
 	javaPackage string
 	path        []step
 	faults      []string
-	rendered    int // bytes of values in faults
+	first       string // where the first fault is
+	rendered    int    // bytes of values in faults
 }
 
 var checkers = sync.Pool{New: func() any { return new(checker) }}
 
 func (c *checker) release() {
 	clear(c.path[:cap(c.path)]) // the keys in it belong to the request
-	c.path, c.faults, c.rendered = c.path[:0], nil, 0
+	c.path, c.faults, c.first, c.rendered = c.path[:0], nil, "", 0
 	checkers.Put(c)
 }
 
@@ -79,6 +80,9 @@ func (c *checker) where() string {
 }
 
 func (c *checker) fault(value, rule string) {
+	if c.first == "" {
+		c.first = c.where()
+	}
 	if len(c.faults) < maxFaults {
 		c.faults = append(c.faults, "Value "+value+" at '"+c.where()+"' failed to satisfy constraint: "+rule)
 	}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/freshet/freshet/internal/protocol/aws/model/firehose"
+	"github.com/freshet/freshet/internal/protocol/aws/model/kafka"
 	"github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
 	"github.com/freshet/freshet/internal/protocol/aws/model/sts"
 	"github.com/freshet/freshet/internal/protocol/aws/shape"
@@ -15,7 +16,8 @@ import (
 
 func check(m *shape.Model, v any) string {
 	p := reflect.ValueOf(v).Elem()
-	return Check(m.Shape(p.Type().Name()), p, "com.amazonaws.kinesis.v20131202")
+	message, _ := Check(m.Shape(p.Type().Name()), p, "com.amazonaws.kinesis.v20131202")
+	return message
 }
 
 func TestCheckWordsFaultsAsAWSDoes(t *testing.T) {
@@ -131,7 +133,7 @@ func TestCheckCountsCharactersAsJavaDoes(t *testing.T) {
 }
 
 func TestEveryPatternCompiles(t *testing.T) {
-	for _, m := range []*shape.Model{kinesis.Model, firehose.Model, sts.Model} {
+	for _, m := range []*shape.Model{kinesis.Model, firehose.Model, sts.Model, kafka.Model} {
 		for _, op := range m.Operations {
 			for _, root := range []*shape.Shape{op.InputShape, op.OutputShape} {
 				walk(root, map[*shape.Shape]bool{}, func(s *shape.Shape) {

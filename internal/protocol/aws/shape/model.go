@@ -35,7 +35,8 @@ type Info struct {
 type Operation struct {
 	Name          string
 	Input, Output string
-	Method, Path  string // of the HTTP request; POST and / for all but rest protocols
+	Method, Path  string // of the HTTP request; POST and / for all but rest protocols. Path has variables, as /v1/tags/{resourceArn}
+	Status        int    // of the answer; 0 means 200
 	// Described is false for operations of which only the name was generated.
 	Described bool
 

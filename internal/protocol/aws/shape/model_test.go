@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/freshet/freshet/internal/protocol/aws/model/firehose"
+	"github.com/freshet/freshet/internal/protocol/aws/model/kafka"
 	"github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
 	"github.com/freshet/freshet/internal/protocol/aws/model/sts"
 	"github.com/freshet/freshet/internal/protocol/aws/shape"
 )
 
-var models = []*shape.Model{kinesis.Model, firehose.Model, sts.Model}
+var models = []*shape.Model{kinesis.Model, firehose.Model, sts.Model, kafka.Model}
 
 // reach visits every shape that the service's operations use.
 func reach(m *shape.Model, visit func(*shape.Shape)) {
@@ -74,7 +75,7 @@ func TestStructsMatchTheirTables(t *testing.T) {
 }
 
 func TestEveryOperationIsKnown(t *testing.T) {
-	for m, want := range map[*shape.Model]int{kinesis.Model: 57, firehose.Model: 12, sts.Model: 11} {
+	for m, want := range map[*shape.Model]int{kinesis.Model: 57, firehose.Model: 12, sts.Model: 11, kafka.Model: 64} {
 		if len(m.Operations) != want {
 			t.Errorf("%s: %d operations, want %d", m.Info.ID, len(m.Operations), want)
 		}

@@ -52,6 +52,8 @@ type Shape struct {
 	Pattern string
 	// Enum lists the allowed values in the model's order; nil allows all.
 	Enum []string
+	// ISO8601 timestamps are text in JSON, 2006-01-02T15:04:05.000Z; others are seconds since the epoch.
+	ISO8601 bool
 	// Sensitive values never appear in logs or messages.
 	Sensitive bool
 	// EventStream marks a union whose members arrive one by one as frames of application/vnd.amazon.eventstream.
@@ -74,11 +76,22 @@ type Member struct {
 	Name     string // on the wire, e.g. StreamName
 	Target   string // name of the member's shape
 	Required bool
+	In       Place // of a rest request
 	// Path is how validation messages spell the member, e.g. streamName. NewModel fills it in.
 	Path string
 	// Shape is Target, resolved by NewModel.
 	Shape *Shape
 }
+
+// Place is where a request of a rest protocol has a member.
+type Place uint8
+
+// The places.
+const (
+	InBody  Place = iota
+	InPath        // a variable of Operation.Path
+	InQuery       // a parameter of the query; each element of a list is one
+)
 
 // Member returns the index of the member with this exact name.
 func (s *Shape) Member(name []byte) (int, bool) {
