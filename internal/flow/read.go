@@ -7,6 +7,7 @@ import (
 
 	"github.com/freshet/freshet/internal/batch"
 	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/stream/committed"
 )
 
 // source reads a stream's shards for one flow.
@@ -22,14 +23,14 @@ type source struct {
 // errEnough ends a read because its visitor wants no more.
 var errEnough = errors.New("enough")
 
-// read visits the data records of shard from from, up to before or the shard's last stable offset, at most about ReadBytes at a time, and returns
+// read visits the committed records of shard from from, up to before or the shard's last stable offset, at most about ReadBytes at a time, and returns
 // where the next read begins and whether there was nothing more. A visitor that returns errEnough has taken that record and wants no more.
 func (s *source) read(ctx context.Context, shard stream.Shard, from, before stream.Offset, visit func(*Record, *batch.Header) error) (next stream.Offset, end bool, err error) {
 	if err := s.budget.acquire(ctx); err != nil {
 		return from, false, err
 	}
 	defer s.budget.release()
-	chunk, err := s.log.Read(ctx, shard, from, ReadBytes)
+	chunk, aborted, err := committed.Read(ctx, s.log, shard, from, ReadBytes)
 	defer chunk.Release()
 	if errors.Is(err, stream.ErrOutOfRange) {
 		return s.skip(shard, from, before, chunk.Bounds)
@@ -39,11 +40,12 @@ func (s *source) read(ctx context.Context, shard stream.Shard, from, before stre
 	}
 	before = min(before, chunk.Bounds.LastStable)
 	next = from
+	filter := committed.NewFilter(aborted)
 	for _, raw := range chunk.Batches {
 		if next >= before {
 			return next, true, nil
 		}
-		if next, err = s.batch(ctx, raw, shard, next, before, visit); err != nil {
+		if next, err = s.batch(ctx, raw, shard, &filter, next, before, visit); err != nil {
 			if errors.Is(err, errEnough) {
 				err = nil
 			}
@@ -67,14 +69,16 @@ func (s *source) skip(shard stream.Shard, from, before stream.Offset, bounds str
 	return bounds.End, true, nil
 }
 
-// batch visits the records of one batch of the log that lie in [from, before), and returns where it got to.
-func (s *source) batch(ctx context.Context, raw []byte, shard stream.Shard, from, before stream.Offset, visit func(*Record, *batch.Header) error) (stream.Offset, error) {
+// batch visits the records of one batch of the log that lie in [from, before), if they were committed, and returns where it got to.
+func (s *source) batch(ctx context.Context, raw []byte, shard stream.Shard, filter *committed.Filter, from, before stream.Offset,
+	visit func(*Record, *batch.Header) error,
+) (stream.Offset, error) {
 	h, err := batch.Parse(raw)
 	if err != nil {
 		return from, fmt.Errorf("read shard %d at %d: %w", shard.Index, from, err)
 	}
 	after := stream.Offset(h.LastOffset() + 1)
-	if h.Attributes.Control() || after <= from {
+	if filter.Skips(&h) || after <= from {
 		return max(from, after), nil
 	}
 	if h.Attributes.Codec() != batch.None {

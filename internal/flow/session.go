@@ -254,12 +254,14 @@ func (s *session) measure(ctx context.Context, sh *shard) (end bool, err error) 
 	}
 	s.buffer.reach(sh.address, next, s.lost != lost)
 	sh.read = next
-	if !s.buffer.empty() {
-		if wasEmpty {
-			s.open()
-		}
-		s.setWaiting(s.buffer.oldest, true)
+	if s.buffer.empty() {
+		s.setPosition(sh.address.Index, next) // what was passed, as markers of transactions are, is not behind
+		return end, nil
 	}
+	if wasEmpty {
+		s.open()
+	}
+	s.setWaiting(s.buffer.oldest, true)
 	return end, nil
 }
 

@@ -30,7 +30,7 @@ func From(t time.Time) Start { return Start{at: t} }
 func At(offsets []stream.Offset) Start { return Start{offsets: offsets} }
 
 // Ends returns where each shard of a stream ends now: what At takes to begin with the first record appended after this call, whenever the flow
-// is placed. stream.ErrNotFound.
+// is placed. Records from the first open transaction on count as appended when they can be read. stream.ErrNotFound.
 func Ends(ctx context.Context, log stream.Log, source stream.ID) ([]stream.Offset, error) {
 	s, err := log.StreamByID(ctx, source)
 	if err != nil {
@@ -42,7 +42,7 @@ func Ends(ctx context.Context, log stream.Log, source stream.ID) ([]stream.Offse
 		if err != nil {
 			return nil, fmt.Errorf("find the end of shard %d: %w", i, err)
 		}
-		ends[i] = bounds.End
+		ends[i] = bounds.LastStable
 	}
 	return ends, nil
 }
@@ -73,7 +73,7 @@ func Place(ctx context.Context, log stream.Log, name string, source stream.ID, s
 func (s Start) in(ctx context.Context, log stream.Log, shard stream.Shard) (stream.Offset, error) {
 	bounds, err := log.Bounds(ctx, shard)
 	if err != nil || s.latest {
-		return bounds.End, err
+		return bounds.LastStable, err
 	}
 	if int(shard.Index) < len(s.offsets) {
 		return max(s.offsets[shard.Index], bounds.Start), nil

@@ -122,13 +122,22 @@ func (s *Service) find(ctx context.Context, call *aws.Call, name string) (*deliv
 	return d, err
 }
 
-// save writes d if the document is still at d's revision. state.ErrConflict.
-func (s *Service) save(ctx context.Context, d *delivery) error {
+// written returns the change that writes d if the document is still at d's revision.
+func (d *delivery) written() (state.Change, error) {
 	text, err := json.Marshal(d)
 	if err != nil {
-		return fmt.Errorf("encode delivery stream %s: %w", d.Name, err)
+		return state.Change{}, fmt.Errorf("encode delivery stream %s: %w", d.Name, err)
 	}
-	versions, err := s.state.Apply(ctx, state.Change{Key: state.Key{Kind: kind, ID: d.Name}, If: d.revision, Value: text})
+	return state.Change{Key: state.Key{Kind: kind, ID: d.Name}, If: d.revision, Value: text}, nil
+}
+
+// save writes d if the document is still at d's revision. state.ErrConflict.
+func (s *Service) save(ctx context.Context, d *delivery) error {
+	change, err := d.written()
+	if err != nil {
+		return err
+	}
+	versions, err := s.state.Apply(ctx, change)
 	if err != nil {
 		return fmt.Errorf("write delivery stream %s: %w", d.Name, err)
 	}
@@ -136,21 +145,16 @@ func (s *Service) save(ctx context.Context, d *delivery) error {
 	return nil
 }
 
-// change applies edit to a delivery stream, again as often as others were faster. edit gets a copy, whose parts it must replace, not write to.
+// change applies edit to a delivery stream, again where others were faster. edit gets a copy, whose parts it must replace, not write to.
 func (s *Service) change(ctx context.Context, call *aws.Call, name string, edit func(*delivery) error) error {
-	for {
-		d, err := s.find(ctx, call, name)
-		if err != nil {
-			return err
-		}
+	_, err := state.Update(ctx, s.state, func() (*delivery, error) { return s.find(ctx, call, name) }, func(d *delivery) (state.Change, error) {
 		next := *d
 		if err := edit(&next); err != nil {
-			return err
+			return state.Change{}, err
 		}
-		if err := s.save(ctx, &next); !errors.Is(err, state.ErrConflict) {
-			return err
-		}
-	}
+		return next.written()
+	})
+	return err
 }
 
 // list returns all delivery streams by name.

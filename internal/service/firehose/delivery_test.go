@@ -1,6 +1,7 @@
 package firehose
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/freshet/freshet/internal/flow"
+	"github.com/freshet/freshet/internal/object"
 	api "github.com/freshet/freshet/internal/protocol/aws/model/firehose"
 	"github.com/freshet/freshet/internal/stream"
 )
@@ -273,6 +275,40 @@ func TestDeleteDeliversWhatWasTakenAndFreesTheName(t *testing.T) {
 		owners, err3 := r.log.Owners(t.Context(), "")
 		if len(streams) != 0 || len(docs) != 0 || len(owners) != 0 || err != nil || err2 != nil || err3 != nil {
 			t.Errorf("left: streams %v, documents %v, cursors of %v", streams, docs, owners)
+		}
+	})
+}
+
+// hanging is a store that takes no object, and says nothing.
+type hanging struct{ object.Store }
+
+func (hanging) Create(ctx context.Context, _ object.Name) (object.Writer, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+// TestDeletionEndsInTime: with a destination that hangs a deletion takes the time it may, not that of stopping and that of draining.
+func TestDeletionEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := world(t)
+		r.start(t.Context(), r.log, r.state, hanging{r.objects})
+		t.Cleanup(r.stop)
+		r.create("s", nil)
+		r.put("s", "1\n")
+		r.after(time.Minute) // it is being delivered
+		began := time.Now()
+		if _, err := r.DeleteDeliveryStream(t.Context(), &sdk.DeleteDeliveryStreamInput{DeliveryStreamName: awssdk.String("s")}); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err := r.DescribeDeliveryStream(t.Context(), &sdk.DescribeDeliveryStreamInput{DeliveryStreamName: awssdk.String("s")}); err != nil {
+				refused(t, err, "ResourceNotFoundException*")
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if took := time.Since(began); took > DefaultDrainTimeout+time.Second {
+			t.Errorf("it took %s", took)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/flow"
@@ -89,6 +90,7 @@ type runner struct {
 	*Service
 	name    string
 	changed chan struct{} // the document changed; room for one
+	stopped time.Duration // how long the last flow took to stop: a deletion that follows has so much less
 }
 
 func (r *runner) run(ctx context.Context) {
@@ -195,6 +197,8 @@ func (r *runner) deliver(ctx context.Context, d *delivery, f *flow.Flow) error {
 		return err
 	}
 	f.Stop()
+	began := r.clock.Now()
+	defer func() { r.stopped = r.clock.Now().Sub(began) }()
 	t := r.clock.NewTimer(r.config.DrainTimeout)
 	defer t.Stop()
 	var err error
@@ -222,8 +226,10 @@ func (r *runner) end(ctx context.Context, d *delivery) error {
 	return r.remove(ctx, d)
 }
 
-// drain delivers what is left of a DELETING delivery stream, also of one whose deletion a crash has interrupted, within DrainTimeout.
+// drain delivers what is left of a DELETING delivery stream, also of one whose deletion a crash has interrupted, within DrainTimeout of the flow's stop.
 func (r *runner) drain(ctx context.Context, d *delivery) error {
+	limit := r.config.DrainTimeout - r.stopped
+	r.stopped = 0
 	source, err := r.findSource(ctx, d)
 	if errors.Is(err, stream.ErrNotFound) || errors.Is(err, errForeign) {
 		return nil
@@ -239,7 +245,7 @@ func (r *runner) drain(ctx context.Context, d *delivery) error {
 		return err
 	}
 	f.Finish()
-	ctx, cancel := clock.WithTimeout(ctx, r.clock, r.config.DrainTimeout, errDrain)
+	ctx, cancel := clock.WithTimeout(ctx, r.clock, limit, errDrain)
 	defer cancel()
 	return f.Run(ctx)
 }

@@ -82,13 +82,10 @@ func TestGetRecordsReadsEveryCodec(t *testing.T) {
 
 // The markers of transactions are nobody's records: readers pass over them, and over the gap in the sequence that they leave.
 func TestGetRecordsSkipsTransactionMarkers(t *testing.T) {
-	const transactional, control = 1 << 4, 1 << 5
 	r := newRig(t)
 	shard := r.topic("topic", 1).Shard(0)
 	r.kafka(shard, batch.Record{Key: []byte("k"), Value: []byte("before")})
-	var b batch.Builder
-	b.Add(rigStart.UnixMilli(), []byte{0, 0, 0, 1}, []byte{0, 0, 0, 0, 0, 0})
-	r.appendBatch(shard, marked(b.Finish(batch.Producer{ID: 7, Epoch: 0, Sequence: -1}), transactional|control))
+	r.endTransaction(shard, 7, true)
 	it := r.iterator("topic", 0, api.ShardIteratorTypeTrimHorizon, "")
 	out := r.get(it)
 	if got := show(out.Records); got != "k=before" || *out.MillisBehindLatest != 0 {

@@ -201,24 +201,27 @@ func (s *Service) listConsumers(ctx context.Context, call *aws.Call, in *api.Lis
 	return out, nil
 }
 
-// tagConsumer adds and removes tags of a consumer, again as often as others were faster.
-func (s *Service) tagConsumer(ctx context.Context, call *aws.Call, v view, c *consumer, added map[string]string, removed []string) (*aws.None, error) {
-	arn := c.arn(call, v)
-	for {
-		if err := checkTags("consumer "+c.name, c.Tags, added, removed); err != nil {
-			return nil, err
-		}
-		next := consumer{Created: c.Created, Tags: edited(c.Tags, added, removed)}
-		text, err := json.Marshal(next)
-		if err != nil {
-			return nil, fmt.Errorf("encode consumer %s: %w", c.name, err)
-		}
-		_, err = s.state.Apply(ctx, state.Change{Key: consumerKey(v.ID, c.name), If: c.version, Value: text})
-		if !errors.Is(err, state.ErrConflict) {
-			return &aws.None{}, failure(call, v.Name, err)
-		}
-		if v, c, err = s.findConsumer(ctx, call, &arn, nil, nil); err != nil {
-			return nil, err
-		}
+// tagConsumer adds and removes tags of the consumer with an ARN, again where others were faster.
+func (s *Service) tagConsumer(ctx context.Context, call *aws.Call, arn string, added map[string]string, removed []string) (*aws.None, error) {
+	type found struct {
+		view
+		*consumer
 	}
+	var name stream.Name
+	_, err := state.Update(ctx, s.state, func() (found, error) {
+		v, c, err := s.findConsumer(ctx, call, &arn, nil, nil)
+		return found{v, c}, err
+	}, func(f found) (state.Change, error) {
+		name = f.view.Name
+		c := f.consumer
+		if err := checkTags("consumer "+c.name, c.Tags, added, removed); err != nil {
+			return state.Change{}, err
+		}
+		text, err := json.Marshal(consumer{Created: c.Created, Tags: edited(c.Tags, added, removed)})
+		if err != nil {
+			return state.Change{}, fmt.Errorf("encode consumer %s: %w", c.name, err)
+		}
+		return state.Change{Key: consumerKey(f.ID, c.name), If: c.version, Value: text}, nil
+	})
+	return &aws.None{}, failure(call, name, err)
 }

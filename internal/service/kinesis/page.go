@@ -9,6 +9,7 @@ import (
 	"github.com/freshet/freshet/internal/batch"
 	api "github.com/freshet/freshet/internal/protocol/aws/model/kinesis"
 	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/stream/committed"
 )
 
 const (
@@ -72,7 +73,7 @@ func (s *Service) releasePage(p *page) {
 func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err error) {
 	p.keyless = v.settings.Distribution == api.RecordDistributionStrategyAuto
 	for {
-		chunk, err := s.log.Read(ctx, v.Shard(p.shard.index), p.next, p.step())
+		chunk, aborted, err := committed.Read(ctx, s.log, v.Shard(p.shard.index), p.next, p.step())
 		end := chunk.Bounds.LastStable
 		switch {
 		case errors.Is(err, stream.ErrOutOfRange):
@@ -89,8 +90,9 @@ func (s *Service) fill(ctx context.Context, v view, p *page) (behind int64, err 
 			return 0, nil
 		}
 		before := p.next
+		filter := committed.NewFilter(aborted)
 		p.reserve(min(chunk.Bytes(), p.maxBytes-p.bytes))
-		err = s.collect(ctx, v, p, chunk.Batches, end)
+		err = s.collect(ctx, v, p, chunk.Batches, &filter, end)
 		chunk.Release()
 		if err != nil {
 			return 0, err
@@ -114,8 +116,8 @@ func (s *Service) behind(p *page) int64 {
 	return max(s.now().UnixMilli()-p.waiting, 1)
 }
 
-// collect copies the records of batches between p.next and end, as far as they fit, and moves p.next past all it has seen.
-func (s *Service) collect(ctx context.Context, v view, p *page, batches [][]byte, end stream.Offset) error {
+// collect copies the committed records of batches between p.next and end, as far as they fit, and moves p.next past all it has seen.
+func (s *Service) collect(ctx context.Context, v view, p *page, batches [][]byte, filter *committed.Filter, end stream.Offset) error {
 	for _, b := range batches {
 		h, err := batch.Parse(b)
 		if err != nil {
@@ -127,13 +129,19 @@ func (s *Service) collect(ctx context.Context, v view, p *page, batches [][]byte
 			return nil
 		case after <= p.next:
 			continue
-		case h.Attributes.Control():
+		}
+		skips := filter.Skips(&h)
+		if skips && h.Attributes.Control() {
 			p.next = after
 			continue
 		}
 		if len(p.records) >= p.maxRecords || p.bytes >= p.maxBytes || p.next > p.from && s.now().After(p.until) {
 			p.full, p.waiting = true, h.MaxTimestamp
 			return nil
+		}
+		if skips {
+			p.next = after
+			continue
 		}
 		if err := s.records(ctx, v, b, &h, p); err != nil {
 			return err

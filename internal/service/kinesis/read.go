@@ -63,7 +63,7 @@ func (s *Service) locate(ctx context.Context, call *aws.Call, v view, sh *shard,
 		return bounds.Start, err
 	case api.ShardIteratorTypeLatest:
 		bounds, err := s.log.Bounds(ctx, v.Shard(sh.index))
-		return bounds.End, err
+		return bounds.LastStable, err // what cannot be read yet is still to come
 	}
 	return s.locateNumber(ctx, call, v, sh, p)
 }
@@ -84,7 +84,7 @@ func (s *Service) locateNumber(ctx context.Context, call *aws.Call, v view, sh *
 		return 0, err
 	}
 	closing := !sh.open() && q.index == closedIndex
-	if q.older || q.created != clampTime(sh.created.Unix()) || q.index > uint64(bounds.End) && !closing {
+	if q.older || q.created != clampTime(sh.numbered) || q.index > uint64(bounds.End) && !closing {
 		return 0, invalidArgument("StartingSequenceNumber %s used in %s on shard %s in stream %s under account %s is invalid "+
 			"because it did not come from this stream.", *p.number, p.operation, sh.id, v.Name, call.Account)
 	}

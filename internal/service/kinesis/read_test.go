@@ -93,6 +93,41 @@ func TestIteratorTypes(t *testing.T) {
 	}
 }
 
+// TestAStreamMadeAnewHasNumbersOfItsOwn, also within the second of the former one, so that a reader of that is refused.
+func TestAStreamMadeAnewHasNumbersOfItsOwn(t *testing.T) {
+	r := newRig(t)
+	var numbers []string
+	for range 4 {
+		r.create("s", 1)
+		r.create("other", 1)
+		number := *r.put("s", "k", "v").SequenceNumber
+		for _, former := range numbers {
+			if number <= former { // of the same length
+				t.Errorf("number %s after %s", number, former)
+			}
+			refused(r, r.getShardIterator, &api.GetShardIteratorInput{
+				StreamName: new("s"), ShardId: new("0"), ShardIteratorType: new(api.ShardIteratorTypeAfterSequenceNumber), StartingSequenceNumber: &former,
+			}, "InvalidArgumentException: StartingSequenceNumber "+former+"*")
+		}
+		if got := r.read(r.iterator("s", 0, api.ShardIteratorTypeAtSequenceNumber, number)); got != "k=v" {
+			t.Errorf("read %q at its own number", got)
+		}
+		numbers = append(numbers, number)
+		must(r, r.deleteStream, &api.DeleteStreamInput{StreamName: new("s")})
+		must(r, r.deleteStream, &api.DeleteStreamInput{StreamName: new("other")})
+	}
+	r.clock.Advance(10 * time.Second)
+	r.create("s", 1)
+	number, err := parseSequence(*r.put("s", "k", "v").SequenceNumber)
+	if err != nil || number.created != r.clock.Now().Unix() {
+		t.Errorf("later the number says second %d, %v, want that of the stream, %d", number.created, err, r.clock.Now().Unix())
+	}
+	must(r, r.deleteStream, &api.DeleteStreamInput{StreamName: new("s")})
+	if len(r.former.names) != 1 {
+		t.Errorf("%d former streams are known, want the last", len(r.former.names))
+	}
+}
+
 func TestGetShardIteratorRefuses(t *testing.T) {
 	r := newRig(t)
 	r.create("s", 2)

@@ -16,7 +16,7 @@ import (
 // index n is both the record's at offset n-1 and the position of a reader whose next offset is n. All but index is the same for all
 // numbers of a shard, or grows with the clock, and index is above what grows: numbers order as offsets do.
 type sequence struct {
-	created int64 // when the shard was made, seconds since 1970, 36 bits
+	created int64 // when the shard was made, seconds since 1970, 36 bits; see shard.numbered
 	index   uint64
 	arrived int64 // when the record arrived, seconds since 1970, 36 bits
 	shard   int32

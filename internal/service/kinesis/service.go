@@ -51,6 +51,7 @@ type Service struct {
 	sealer *sealer
 
 	settings      settingsCache
+	former        former
 	reads         readBudget
 	decompressing chan struct{} // has a token per reader who decompresses
 	unreadable    unreadable

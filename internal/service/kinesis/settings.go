@@ -22,6 +22,8 @@ type settings struct {
 	MaxRecordKiB int32                          `json:"maxRecordKiB"`
 	WarmMiBps    int32                          `json:"warmMiBps,omitempty"`
 	Tags         map[string]string              `json:"tags,omitempty"`
+	// NumbersFrom is the least second that shards' sequence numbers were made in, if it is not that of the stream: see former.
+	NumbersFrom int64 `json:"numbersFrom,omitempty"`
 	// Shards is the shard map once it is more than the even division of the key space; nil until then.
 	Shards []shardSetting `json:"shards,omitempty"`
 }
@@ -38,7 +40,7 @@ type shardSetting struct {
 }
 
 const (
-	settingsLabel = "kinesis"
+	settingsLabel = stream.LabelKinesis
 	settingsKind  = "kinesis-stream"
 	// defaultMaxRecordKiB is AWS's, and the least that MaxRecordSizeInKiB can say.
 	defaultMaxRecordKiB = 1024
@@ -95,7 +97,7 @@ func (s *Service) view(ctx context.Context, st *stream.Stream) (view, error) {
 		}
 	}
 	v.settings = &decoded
-	if v.shards, err = newShardMap(st, decoded.Shards); err != nil {
+	if v.shards, err = newShardMap(st, decoded.Shards, decoded.NumbersFrom); err != nil {
 		return view{}, fmt.Errorf("shard map of stream %s: %w", st.Name, err)
 	}
 	s.settings.put(v)
@@ -117,27 +119,22 @@ func (c *settingsCache) forget(id stream.ID) {
 	delete(c.views, id)
 }
 
-// change applies edit to the settings of a stream, again with what others made of them as often as they were faster. edit gets a copy that it
+// change applies edit to the settings of a stream, again with what others made of them where they were faster. edit gets a copy that it
 // may write to.
-func (s *Service) change(ctx context.Context, v view, edit func(*settings) error) error {
-	for {
+func (s *Service) change(ctx context.Context, of *stream.Stream, edit func(*settings) error) error {
+	_, err := state.Update(ctx, s.state, func() (view, error) { return s.view(ctx, of) }, func(v view) (state.Change, error) {
 		next := *v.settings
 		next.Tags = maps.Clone(next.Tags)
 		if err := edit(&next); err != nil {
-			return err
+			return state.Change{}, err
 		}
 		text, err := json.Marshal(next)
 		if err != nil {
-			return fmt.Errorf("encode settings of stream %s: %w", v.Name, err)
+			return state.Change{}, fmt.Errorf("encode settings of stream %s: %w", v.Name, err)
 		}
-		_, err = s.state.Apply(ctx, state.Change{Key: settingsKey(v.ID), If: v.version, Value: text})
-		if !errors.Is(err, state.ErrConflict) {
-			return err
-		}
-		if v, err = s.view(ctx, v.Stream); err != nil {
-			return err
-		}
-	}
+		return state.Change{Key: settingsKey(v.ID), If: v.version, Value: text}, nil
+	})
+	return err
 }
 
 // sweep deletes the documents of streams that are no more: a stream may be deleted through Kafka, or a crash may come between.

@@ -22,6 +22,7 @@ type shard struct {
 	hash             hashRange
 	parent, adjacent int32 // -1 = none
 	created          time.Time
+	numbered         int64         // the second that its sequence numbers say it was made in: that of created, or later
 	closed           time.Time     // zero = open
 	end              stream.Offset // of a closed shard
 }
@@ -30,7 +31,7 @@ func (s *shard) open() bool { return s.closed.IsZero() }
 
 // at returns the number of a reader's position in the shard, or of the record before it: see sequence.
 func (s *shard) at(next stream.Offset, arrived int64) sequence {
-	return sequence{created: s.created.Unix(), index: uint64(next), arrived: arrived, shard: s.index}
+	return sequence{created: s.numbered, index: uint64(next), arrived: arrived, shard: s.index}
 }
 
 func (s *shard) startingNumber() sequence { return s.at(0, s.created.Unix()) }
@@ -45,8 +46,8 @@ type shardMap struct {
 
 // newShardMap makes the map of a stream. Without listed shards the key space is divided evenly. Shards that the log has beyond the listed
 // ones were added through Kafka, where keys move when a topic grows: then, too, all open shards divide the key space evenly, so that it
-// stays covered once and the new shards are written to and read.
-func newShardMap(st *stream.Stream, listed []shardSetting) (*shardMap, error) {
+// stays covered once and the new shards are written to and read. numbersFrom is settings.NumbersFrom.
+func newShardMap(st *stream.Stream, listed []shardSetting, numbersFrom int64) (*shardMap, error) {
 	if int(st.Shards) < len(listed) {
 		return nil, fmt.Errorf("%d shards are listed, the log has %d", len(listed), st.Shards)
 	}
@@ -58,6 +59,7 @@ func newShardMap(st *stream.Stream, listed []shardSetting) (*shardMap, error) {
 				return nil, fmt.Errorf("shard %d: %w", i, err)
 			}
 		}
+		m.all[i].numbered = max(m.all[i].created.Unix(), numbersFrom)
 		if m.all[i].open() {
 			m.open = append(m.open, int32(i))
 		}

@@ -72,7 +72,7 @@ func TestShardMapRefusesContradictions(t *testing.T) {
 		"none open":                {closed},
 		"no range":                 {{First: "x", Last: "1"}},
 	} {
-		if _, err := newShardMap(&stream.Stream{Shards: 1}, listed); err == nil {
+		if _, err := newShardMap(&stream.Stream{Shards: 1}, listed, 0); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

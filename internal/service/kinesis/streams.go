@@ -37,6 +37,7 @@ func (s *Service) createStream(ctx context.Context, call *aws.Call, in *api.Crea
 	if err := s.checkLimits(ctx, call, born.Mode, shards); err != nil {
 		return nil, err
 	}
+	born.NumbersFrom = s.former.numbersFrom(name, s.now())
 	text, err := json.Marshal(born)
 	if err != nil {
 		return nil, fmt.Errorf("encode settings of stream %s: %w", name, err)
@@ -151,6 +152,7 @@ func (s *Service) deleteStream(ctx context.Context, call *aws.Call, in *api.Dele
 		return nil, aws.Errorf(api.ErrResourceInUse, "DeleteStream can't delete %s:%s because there are consumers associated with this data stream. To delete %[2]s anyway, "+
 			"set the EnforceConsumerDeletion parameter to true to force the deletion of all the consumers that are associated with it.", call.Account, v.Name)
 	}
+	s.former.remember(v, s.now()) // before another of its name can be made
 	if err := s.log.Delete(ctx, v.ID); err != nil {
 		return nil, failure(call, v.Name, err)
 	}

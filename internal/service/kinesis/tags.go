@@ -83,7 +83,7 @@ func listedTags(tags map[string]string) []api.Tag {
 
 // tagStream adds and removes tags of a stream.
 func (s *Service) tagStream(ctx context.Context, call *aws.Call, v view, added map[string]string, removed []string) (*aws.None, error) {
-	err := s.change(ctx, v, func(next *settings) error {
+	err := s.change(ctx, v.Stream, func(next *settings) error {
 		if err := checkTags("stream "+string(v.Name)+" under account "+call.Account, next.Tags, added, removed); err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ func (s *Service) retag(ctx context.Context, call *aws.Call, arn string, added m
 	if c == nil {
 		return s.tagStream(ctx, call, v, added, removed)
 	}
-	return s.tagConsumer(ctx, call, v, c, added, removed)
+	return s.tagConsumer(ctx, call, arn, added, removed)
 }
 
 func (s *Service) listTagsForResource(ctx context.Context, call *aws.Call, in *api.ListTagsForResourceInput) (*api.ListTagsForResourceOutput, error) {
