@@ -23,6 +23,9 @@ type Access struct {
 	BytesOut  int64     `json:"bytes_out"`
 	Client    string    `json:"client"` // host:port
 	Agent     string    `json:"agent"`  // client id or user agent, as the client says
+
+	// Principal is who asked, as User:alice, where the protocol authenticates principals.
+	Principal string `json:"principal,omitempty"`
 }
 
 const statusOK = "ok"
@@ -32,7 +35,7 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 func kafkaAccess(o *kafka.Observation) Access {
 	a := Access{
 		Time: o.Received, Protocol: "kafka", Operation: o.API, Status: kafkaStatus(o), Latency: milliseconds(o.Latency),
-		BytesIn: int64(o.RequestBytes), BytesOut: int64(o.AnswerBytes), Agent: o.ClientID,
+		BytesIn: int64(o.RequestBytes), BytesOut: int64(o.AnswerBytes), Agent: o.ClientID, Principal: o.Principal.String(),
 	}
 	if o.Peer != nil {
 		a.Client = o.Peer.String()
@@ -78,33 +81,35 @@ func awsStatus(o *aws.Observation) string {
 type observer struct {
 	metrics *metrics
 	logger  *slog.Logger
-	debug   bool // whether the logger takes debug messages: asked once, not per request
 	tell    func(Access)
 }
 
 func newObserver(m *metrics, logger *slog.Logger, tell func(Access)) *observer {
-	return &observer{metrics: m, logger: logger, debug: logger.Enabled(context.Background(), slog.LevelDebug), tell: tell}
+	return &observer{metrics: m, logger: logger, tell: tell}
 }
 
 func (o *observer) kafka(observed kafka.Observation) {
 	o.metrics.observeKafka(&observed)
-	if o.debug || o.tell != nil {
+	if o.wanted() {
 		o.pass(kafkaAccess(&observed))
 	}
 }
 
 func (o *observer) aws(observed aws.Observation) {
 	o.metrics.observeAWS(&observed)
-	if o.debug || o.tell != nil {
+	if o.wanted() {
 		o.pass(awsAccess(&observed))
 	}
 }
 
+// wanted says whether anybody reads the access log.
+func (o *observer) wanted() bool {
+	return o.tell != nil || o.logger.Enabled(context.Background(), slog.LevelDebug)
+}
+
 func (o *observer) pass(a Access) {
-	if o.debug {
-		o.logger.Debug("request", "protocol", a.Protocol, "operation", a.Operation, "status", a.Status, "latency_ms", a.Latency,
-			"bytes_in", a.BytesIn, "bytes_out", a.BytesOut, "client", a.Client, "agent", a.Agent)
-	}
+	o.logger.Debug("request", "protocol", a.Protocol, "operation", a.Operation, "status", a.Status, "latency_ms", a.Latency,
+		"bytes_in", a.BytesIn, "bytes_out", a.BytesOut, "client", a.Client, "agent", a.Agent, "principal", a.Principal)
 	if o.tell != nil {
 		o.tell(a)
 	}

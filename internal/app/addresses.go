@@ -13,13 +13,21 @@ import (
 
 // Addresses is where a node is reached.
 type Addresses struct {
-	Kafka     string `json:"kafka"`             // bootstrap address for Kafka clients
-	AWS       string `json:"aws"`               // endpoint URL for AWS clients
-	AWSTLS    string `json:"aws_tls,omitempty"` // the same over TLS
-	Data      string `json:"data"`              // directory of everything
-	Objects   string `json:"objects"`           // directory of objects, as bucket/key
-	Account   string `json:"account"`
-	signature bool   // whether clients must sign with a known key
+	Kafka     string         `json:"kafka"`             // bootstrap address for Kafka clients: the first listener's
+	Listeners []KafkaAddress `json:"kafka_listeners"`   // all of them
+	AWS       string         `json:"aws"`               // endpoint URL for AWS clients
+	AWSTLS    string         `json:"aws_tls,omitempty"` // the same over TLS
+	Data      string         `json:"data"`              // directory of everything
+	Objects   string         `json:"objects"`           // where objects are, as bucket/key: a directory, or in S3 without secret
+	Account   string         `json:"account"`
+	signature bool           // whether clients must sign with a known key
+}
+
+// KafkaAddress is where one of the node's listeners is reached.
+type KafkaAddress struct {
+	Name     string `json:"name"`
+	Protocol string `json:"protocol"` // as Apache Kafka calls what protects it: SASL_SSL for one
+	Address  string `json:"address"`  // that clients are told
 }
 
 // ObjectsDir returns the directory of the objects in a data directory.
@@ -28,8 +36,11 @@ func ObjectsDir(data string) string { return filepath.Join(data, "objects") }
 // Addresses returns where the node is reached: the real ports where the configuration asked for port 0.
 func (n *Node) Addresses() Addresses {
 	a := Addresses{
-		Kafka: n.bootstrap, AWS: endpoint("http", n.listeners.aws.Addr()), Data: n.config.Data, Objects: ObjectsDir(n.config.Data),
+		Kafka: n.listeners.kafka[0].bootstrap, AWS: endpoint("http", n.listeners.aws.Addr()), Data: n.config.Data, Objects: ShownPlace(n.config.Objects),
 		Account: aws.DefaultAccount, signature: n.config.Auth == AuthVerify,
+	}
+	for _, l := range n.listeners.kafka {
+		a.Listeners = append(a.Listeners, KafkaAddress{l.name, l.protocol(), l.bootstrap})
 	}
 	if n.listeners.awsTLS != nil {
 		a.AWSTLS = endpoint("https", n.listeners.awsTLS.Addr())
@@ -75,6 +86,11 @@ func (a Addresses) Welcome() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "freshet %s is ready\n\n", Version())
 	fmt.Fprintf(&b, "  Kafka    %s\n", a.Kafka)
+	for _, l := range a.Listeners {
+		if l.Protocol != plainListener {
+			fmt.Fprintf(&b, "           %s %s\n", l.Address, l.Protocol)
+		}
+	}
 	fmt.Fprintf(&b, "  AWS      %s\n", a.AWS)
 	if a.AWSTLS != "" {
 		fmt.Fprintf(&b, "           %s\n", a.AWSTLS)
@@ -87,7 +103,11 @@ func (a Addresses) Welcome() string {
 	}
 	b.WriteString("  aws kinesis list-streams\n")
 	fmt.Fprintf(&b, "  kcat -L -b %s\n", a.Kafka)
-	fmt.Fprintf(&b, "  ls %s\n\n", ShellQuote(a.Objects))
+	list := "ls"
+	if InS3(a.Objects) {
+		list = "freshet ls --objects"
+	}
+	fmt.Fprintf(&b, "  %s %s\n\n", list, ShellQuote(a.Objects))
 	b.WriteString("Ctrl-C stops.\n")
 	return b.String()
 }

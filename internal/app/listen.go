@@ -8,32 +8,57 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/freshet/freshet/internal/tlsca"
 )
 
 // listeners are a node's open addresses.
 type listeners struct {
-	kafka, aws, awsTLS net.Listener // awsTLS may be nil
-	certificates       *tls.Config  // of awsTLS
+	kafka        []openListener
+	aws, awsTLS  net.Listener // awsTLS may be nil
+	certificates *tls.Config  // of awsTLS
+}
+
+// openListener is an address that is open for Kafka clients.
+type openListener struct {
+	kafkaListener
+	net       net.Listener
+	bootstrap string // host:port that clients are told
 }
 
 // listen opens the addresses of c. A taken address is an error of the configuration: it names the setting.
 func listen(ctx context.Context, c *Config) (*listeners, error) {
 	l := &listeners{}
-	for _, a := range []struct {
-		key, address string
-		into         *net.Listener
-	}{{"kafka", c.Kafka, &l.kafka}, {"aws", c.AWS, &l.aws}, {"aws-tls", c.AWSTLS, &l.awsTLS}} {
-		if a.address == "" {
-			continue
+	open := func(key, address string, into *net.Listener) error {
+		if address == "" {
+			return nil
 		}
 		var config net.ListenConfig
-		listener, err := config.Listen(ctx, "tcp", a.address)
+		listener, err := config.Listen(ctx, "tcp", address)
 		if err != nil {
-			return nil, errors.Join(&ConfigError{Key: a.key, Wrong: err.Error(), Remedy: "stop what listens there, or give another HOST:PORT"}, l.close())
+			return &ConfigError{Key: key, Wrong: err.Error(), Remedy: "stop what listens there, or give another HOST:PORT"}
 		}
-		*a.into = listener
+		*into = listener
+		return nil
+	}
+	var err error
+	for _, k := range c.kafkaListeners(&validation{}) {
+		opened := openListener{kafkaListener: k}
+		if err = open(k.key, k.address, &opened.net); err == nil {
+			l.kafka = append(l.kafka, opened)
+			opened.bootstrap, err = bootstrapAddress(k.advertised, opened.net.Addr())
+		}
+		if err != nil {
+			return nil, errors.Join(err, l.close())
+		}
+		l.kafka[len(l.kafka)-1] = opened
+	}
+	if err = open("aws", c.AWS, &l.aws); err == nil {
+		err = open("aws-tls", c.AWSTLS, &l.awsTLS)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
 }
@@ -45,9 +70,26 @@ func AuthorityDir(data string) string { return filepath.Join(data, "tls") }
 func (c Config) OpenAuthority(d Deps) (*tlsca.Authority, error) {
 	c = c.withDefaults()
 	d.setDefaults()
-	hosts, err := certificateHosts(c.AWSTLS)
-	if err != nil {
-		return nil, err
+	var hosts []string
+	addresses := []string{c.AWSTLS}
+	for _, l := range c.kafkaListeners(&validation{}) {
+		if l.tls {
+			addresses = append(addresses, l.address, l.advertised)
+		}
+	}
+	if _, told, err := c.clusterHosts(); err == nil {
+		addresses = append(addresses, net.JoinHostPort(told, "1"))
+	}
+	for _, address := range addresses {
+		more, err := certificateHosts(address)
+		if err != nil {
+			return nil, err
+		}
+		for _, host := range more {
+			if !slices.Contains(hosts, host) {
+				hosts = append(hosts, host)
+			}
+		}
 	}
 	return tlsca.Open(AuthorityDir(c.Data), hosts, d.Clock, d.Random)
 }
@@ -81,7 +123,11 @@ func certificateHosts(address string) ([]string, error) {
 // close closes what is open. Closing what a server has closed already is no error.
 func (l *listeners) close() error {
 	var errs []error
-	for _, open := range []net.Listener{l.kafka, l.aws, l.awsTLS} {
+	all := []net.Listener{l.aws, l.awsTLS}
+	for _, k := range l.kafka {
+		all = append(all, k.net)
+	}
+	for _, open := range all {
 		if open == nil {
 			continue
 		}

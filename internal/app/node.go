@@ -8,29 +8,39 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/freshet/freshet/internal/backend/s3"
 	"github.com/freshet/freshet/internal/clock"
 	"github.com/freshet/freshet/internal/engine"
+	"github.com/freshet/freshet/internal/govern/iam"
+	"github.com/freshet/freshet/internal/govern/quota"
 	"github.com/freshet/freshet/internal/protocol/aws"
 	"github.com/freshet/freshet/internal/protocol/kafka"
+	"github.com/freshet/freshet/internal/protocol/kafka/telemetry"
 	"github.com/freshet/freshet/internal/service/firehose"
 	"github.com/freshet/freshet/internal/service/kinesis"
+	"github.com/freshet/freshet/internal/service/msk"
+	"github.com/freshet/freshet/internal/service/secrets"
+	"github.com/freshet/freshet/internal/tier"
 	"github.com/freshet/freshet/internal/vfs"
+	"github.com/freshet/freshet/internal/watchfile"
 )
 
 // Deps are what a node takes from its surroundings. The zero value of each means the real one.
 type Deps struct {
-	Logger *slog.Logger // nil = no log
+	Logger *slog.Logger // NewLogger's, or another whose handler passes what Config.LogLevel does; nil = no log
 	Clock  clock.Clock  // nil = the operating system's
 	Random io.Reader    // of all parts, at once if they please; nil = crypto/rand
 	FS     vfs.FS       // of the log; nil = the operating system's
@@ -62,21 +72,31 @@ func storageError(err error) error {
 
 // Node is a running node: its addresses are open, its log is recovered. Run serves.
 type Node struct {
-	config Config
-	deps   Deps
-	log    *LogLimiter
-	logger *slog.Logger // its
+	config  Config
+	deps    Deps
+	loggers *Loggers // the levels of logger
+	log     *LogLimiter
+	logger  *slog.Logger // log's
 
-	listeners   *listeners
-	connections connectionBounds
-	bootstrap   string // host:port that Kafka clients are told
-	engine      *engine.Engine
-	kafka       *kafka.Server
-	streams     *kinesis.Service
-	delivery    *firehose.Service
-	door        *aws.FrontDoor
-	metrics     *metrics
-	observer    *observer
+	listeners    *listeners
+	connections  connectionBounds
+	files        watchfile.Counts // of all files that are read again
+	policies     iam.Policies     // of principals of AWS; nil if there are none
+	quotas       *quota.Book      // of the node's own Kafka clients
+	certificates *tls.Config      // of all addresses with TLS; nil if there are none
+	engine       *engine.Engine
+	tier         *tier.Log   // nil without Config.Tier
+	remote       []*s3.Store // those of the objects' places that are in S3
+	kafka        *kafka.Server
+	streams      *kinesis.Service
+	delivery     *firehose.Service
+	msk          *msk.Service
+	secrets      *secrets.Service
+	clusters     *clusters
+	door         *aws.FrontDoor
+	metrics      *metrics
+	board        *telemetry.Board // of Kafka clients' own metrics
+	observer     *observer
 
 	draining atomic.Bool // no more requests are wanted
 	failure  atomic.Pointer[error]
@@ -90,7 +110,9 @@ func Start(ctx context.Context, c Config, deps Deps) (*Node, error) {
 	}
 	n := &Node{config: c.withDefaults(), deps: deps}
 	n.deps.setDefaults()
-	n.log = LimitLog(n.deps.Logger, n.deps.Clock)
+	handler := leveled(n.deps.Logger, n.config.level())
+	n.loggers = handler.loggers
+	n.log = LimitLog(slog.New(handler), n.deps.Clock)
 	n.logger = n.log.Logger()
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.letGo())
@@ -116,34 +138,41 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.config.Data, err = filepath.Abs(n.config.Data); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
+	if n.config.Objects, err = ObjectsPlace(n.config.Data, n.config.Objects); err != nil {
+		return fmt.Errorf("objects: %w", err)
+	}
 	if n.listeners, err = listen(ctx, &n.config); err != nil {
 		return err
 	}
 	if err = n.limitConnections(); err != nil {
 		return err
 	}
-	if n.bootstrap, err = bootstrapAddress(n.config.KafkaAdvertised, n.listeners.kafka.Addr()); err != nil {
-		return err
-	}
 	if n.engine, err = n.openEngine(ctx); err != nil {
 		return storageError(err)
 	}
-	if n.listeners.awsTLS != nil {
-		authority, err := n.config.OpenAuthority(n.deps)
-		if err != nil {
-			return err
-		}
-		n.listeners.certificates = authority.TLS()
+	if n.certificates, err = n.openCertificates(); err != nil {
+		return err
+	}
+	n.listeners.certificates = n.certificates
+	if n.tier, err = n.openTier(ctx); err != nil {
+		return err
+	}
+	if n.policies, err = n.openPolicies(); err != nil {
+		return err
 	}
 	n.metrics = newMetrics(Version())
-	n.observer = newObserver(n.metrics, n.logger, n.deps.Access)
-	if n.delivery, err = n.openFirehose(); err != nil {
+	n.board = telemetry.NewBoard(telemetry.BoardConfig{}, n.deps.Clock)
+	n.observer = newObserver(n.metrics, n.logger.With(partKey, "requests"), n.deps.Access)
+	if n.delivery, err = n.openFirehose(ctx); err != nil {
 		return err
 	}
 	if n.kafka, err = n.openKafka(ctx); err != nil {
 		return err
 	}
 	if n.streams, err = n.openKinesis(ctx); err != nil {
+		return err
+	}
+	if err = n.openMSK(ctx); err != nil {
 		return err
 	}
 	if n.door, err = n.openFrontDoor(); err != nil {
@@ -156,9 +185,15 @@ func (n *Node) open(ctx context.Context) (err error) {
 
 // logStart says where the node listens, as the system has it: what is open to other machines shows. Addresses are for clients of this one.
 func (n *Node) logStart(took time.Duration) {
-	about := []any{
-		"version", Version(), "data", n.config.Data, "kafka", n.listeners.kafka.Addr().String(), "kafka_advertised", n.bootstrap, "aws", n.listeners.aws.Addr().String(),
+	about := []any{"version", Version(), "data", n.config.Data}
+	for _, l := range n.listeners.kafka {
+		name := "kafka"
+		if l.key != name {
+			name += "_" + strings.ToLower(l.name)
+		}
+		about = append(about, name, l.net.Addr().String(), name+"_advertised", l.bootstrap)
 	}
+	about = append(about, "aws", n.listeners.aws.Addr().String())
 	if n.listeners.awsTLS != nil {
 		about = append(about, "aws_tls", n.listeners.awsTLS.Addr().String())
 	}
@@ -172,6 +207,10 @@ func (n *Node) letGo() error {
 	if n.listeners != nil {
 		errs = append(errs, n.listeners.close())
 	}
+	if n.clusters != nil {
+		n.clusters.close()
+	}
+	n.closeTier()
 	if n.engine != nil {
 		errs = append(errs, n.engine.Close())
 	}
@@ -198,6 +237,7 @@ func (n *Node) Run(ctx context.Context) error {
 	err := n.serve(serving, work)
 	fail(nil)
 	watching.Wait()
+	n.closeTier()
 	closed := storageError(n.engine.Close())
 	if failure := n.failure.Load(); failure != nil {
 		return *failure
@@ -243,6 +283,12 @@ func (n *Node) serve(soft, hard context.Context) error {
 	flows, stopFlows := context.WithCancel(hard)
 	defer stopFlows()
 	group.Go(func() error { return n.delivery.Run(flows) })
+	if n.tier != nil {
+		group.Go(func() error { return n.tier.Run(flows) })
+	}
+	for _, store := range n.remote {
+		group.Go(func() error { return store.Run(flows) })
+	}
 	group.Go(func() error {
 		defer stopFlows()
 		return n.serveClients(clients)
@@ -254,6 +300,7 @@ func (n *Node) serveClients(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.kafka.Run(ctx) })
 	group.Go(func() error { return n.streams.Run(ctx) })
+	group.Go(func() error { return n.clusters.Run(ctx) })
 	group.Go(func() error { return n.door.Serve(ctx, n.listeners.aws, n.listeners.awsTLS, n.listeners.certificates) })
 	return group.Wait()
 }

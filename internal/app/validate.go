@@ -25,6 +25,10 @@ func (e *ConfigError) Error() string { return e.Key + ": " + e.Wrong + "; " + e.
 const (
 	minTailMemory    = 1 << 20
 	maxTailMemory    = 1 << 40
+	minTierCache     = 1 << 20
+	maxTierCache     = 1 << 40
+	minCompact       = 64 << 10
+	maxCompact       = 1 << 40
 	maxPartitions    = 10_000
 	maxMaxShards     = 10_000_000
 	minDrainTimeout  = time.Millisecond
@@ -40,7 +44,9 @@ func (c Config) Validate() error { return c.withDefaults().validate() }
 // wrote must not mean the default in silence.
 func (c Config) ValidateGiven() error {
 	filled := c.withDefaults()
+	filled.CompactMemory, filled.CompactRate = c.CompactMemory, c.CompactRate
 	filled.DefaultPartitions, filled.MaxShards, filled.TailMemory, filled.DrainTimeout = c.DefaultPartitions, c.MaxShards, c.TailMemory, c.DrainTimeout
+	filled.KafkaOAuthSkew, filled.TierCache = c.KafkaOAuthSkew, c.TierCache
 	return filled.validate()
 }
 
@@ -49,17 +55,33 @@ func (c Config) validate() error {
 	if info, err := os.Stat(c.Data); err == nil && !info.IsDir() {
 		v.wrong("data", fmt.Sprintf("%s is a file", c.Data), "name a directory")
 	}
+	if err := checkPlace(c.Objects); err != nil {
+		v.wrong("objects", err.Error(), placeForm)
+	}
+	if err := checkPlace(c.Tier); err != nil {
+		v.wrong("tier", err.Error(), placeForm)
+	}
 	c.validateAddresses(v)
-	c.validateAdvertised(v)
 	c.validateAuth(v)
+	if _, err := parsePorts(c.MSKPorts); err != nil {
+		v.errs = append(v.errs, err)
+	}
+	c.validateAuthorities(v)
+	c.validateACLs(v)
+	c.validatePolicies(v)
+	c.kafkaConfigs(v)
 	if c.DefaultPartitions < 1 || c.DefaultPartitions > maxPartitions {
 		v.wrong("default-partitions", strconv.Itoa(c.DefaultPartitions)+" is out of bounds", fmt.Sprintf("give 1 to %d", maxPartitions))
 	}
 	if c.MaxShards < 1 || c.MaxShards > maxMaxShards {
 		v.wrong("max-shards", strconv.Itoa(c.MaxShards)+" is out of bounds", fmt.Sprintf("give 1 to %d", maxMaxShards))
 	}
-	if c.TailMemory < minTailMemory || c.TailMemory > maxTailMemory {
-		v.wrong("tail-memory", c.TailMemory.String()+" is out of bounds", fmt.Sprintf("give %s to %s", Size(minTailMemory), Size(maxTailMemory)))
+	v.size("tail-memory", c.TailMemory, minTailMemory, maxTailMemory)
+	v.size("compact-memory", c.CompactMemory, minCompact, maxCompact)
+	v.size("tier-cache", c.TierCache, minTierCache, maxTierCache)
+	v.size("compact-rate", c.CompactRate, minCompact, maxCompact)
+	if c.KafkaMaxReauth != 0 && c.KafkaMaxReauth < minReauth || c.KafkaMaxReauth > maxReauth {
+		v.wrong("kafka-max-reauth", c.KafkaMaxReauth.String()+" is out of bounds", fmt.Sprintf("give %s to %s", minReauth, maxReauth))
 	}
 	if c.DrainTimeout < minDrainTimeout || c.DrainTimeout > maxDrainTimeout {
 		v.wrong("drain-timeout", c.DrainTimeout.String()+" is out of bounds", fmt.Sprintf("give %s to %s", minDrainTimeout, maxDrainTimeout))
@@ -80,12 +102,26 @@ func (v *validation) wrong(key, wrong, remedy string) {
 	v.errs = append(v.errs, &ConfigError{Key: key, Wrong: wrong, Remedy: remedy})
 }
 
+func (v *validation) size(key string, size, least, most Size) {
+	if size < least || size > most {
+		v.wrong(key, size.String()+" is out of bounds", fmt.Sprintf("give %s to %s", least, most))
+	}
+}
+
 func (c *Config) validateAddresses(v *validation) {
 	taken := map[string]string{}
-	for _, a := range []struct{ key, address string }{{"kafka", c.Kafka}, {"aws", c.AWS}, {"aws-tls", c.AWSTLS}} {
-		if a.address == "" {
-			continue
-		}
+	type address struct {
+		key, address string
+		listener     *kafkaListener
+	}
+	var all []address
+	for _, l := range c.validateListeners(v) {
+		all = append(all, address{l.key, l.address, &l})
+	}
+	if all = append(all, address{"aws", c.AWS, nil}); c.AWSTLS != "" {
+		all = append(all, address{"aws-tls", c.AWSTLS, nil})
+	}
+	for _, a := range all {
 		port, err := checkAddress(a.address)
 		if err != nil {
 			v.wrong(a.key, err.Error(), "give HOST:PORT, as 127.0.0.1:9092; port 0 takes a free one")
@@ -98,28 +134,19 @@ func (c *Config) validateAddresses(v *validation) {
 		if isLoopback(a.address) || c.Insecure {
 			continue
 		}
-		c.validateExposed(v, a.key, a.address)
-	}
-}
-
-// validateAdvertised checks the address that clients are told.
-func (c *Config) validateAdvertised(v *validation) {
-	if c.KafkaAdvertised == "" {
-		return
-	}
-	host, _, _ := net.SplitHostPort(c.KafkaAdvertised)
-	if port, err := checkAddress(c.KafkaAdvertised); err != nil || port == 0 || host == "" || net.ParseIP(host).IsUnspecified() {
-		v.wrong("kafka-advertised", fmt.Sprintf("%q is no address that clients can connect to", c.KafkaAdvertised), "give HOST:PORT, as broker.example:9092")
+		c.validateExposed(v, a.key, a.address, a.listener)
 	}
 }
 
 // validateExposed checks an address that other machines can reach.
-func (c *Config) validateExposed(v *validation, key, address string) {
+func (c *Config) validateExposed(v *validation, key, address string, listener *kafkaListener) {
 	exposed := address + " can be reached from other machines"
 	const insecure = ", or allow it with --insecure"
 	switch key {
-	case "kafka":
-		v.wrong(key, exposed+", and Kafka clients are neither authenticated nor encrypted", "bind to a loopback address as 127.0.0.1:9092"+insecure)
+	case "kafka", "kafka-listeners":
+		if wrong := exposedListener(listener); wrong != "" {
+			v.wrong(key, exposed+", "+wrong, "bind to a loopback address as 127.0.0.1:9092, or give its listener TLS and authentication"+insecure)
+		}
 	case "aws":
 		v.wrong(key, exposed+" without TLS", "bind to a loopback address and serve others with --aws-tls and --auth verify"+insecure)
 	case "aws-tls":
@@ -154,8 +181,8 @@ func (c *Config) validateAuth(v *validation) {
 	if c.Auth == AuthVerify && len(c.AccessKeys) == 0 {
 		v.wrong("access-keys", "none is given, so nobody could sign", "give --access-keys ID:SECRET, or set --auth off")
 	}
-	if c.Auth == AuthOff && len(c.AccessKeys) > 0 {
-		v.wrong("access-keys", "would not be checked with --auth off", "set --auth verify, or give none")
+	if c.Auth == AuthOff && len(c.AccessKeys) > 0 && !c.iamListeners() {
+		v.wrong("access-keys", "would not be checked with --auth off", "set --auth verify, give a Kafka listener AWS_MSK_IAM, or give none")
 	}
 	if len(c.AccessKeys) > maxAccessKeys {
 		v.wrong("access-keys", fmt.Sprintf("%d are given", len(c.AccessKeys)), fmt.Sprintf("give up to %d", maxAccessKeys))
@@ -171,4 +198,5 @@ func (c *Config) validateAuth(v *validation) {
 		}
 		seen[id] = true
 	}
+	c.validateKeyUsers(v, seen)
 }

@@ -15,14 +15,21 @@ var rooms = []struct {
 	{"internal/app", []string{"internal/"}},
 	// The agent is a client of any endpoint, ours or not.
 	{"internal/agent", nil},
+	// So is what copies between clusters.
+	{"internal/transfer", nil},
 	{"internal/engine", []string{"internal/vfs"}},
 	{"internal/backend/", []string{"internal/vfs"}},
 	{"internal/vfs", nil},
-	{"internal/protocol/kafka", nil},
-	{"internal/protocol/aws", []string{"internal/tlsca"}},
+	{"internal/protocol/kafka", []string{"internal/govern/"}},
+	{"internal/protocol/aws", []string{"internal/tlsca", "internal/govern/"}},
 	{"internal/tlsca", []string{"internal/vfs"}},
-	{"internal/service/", []string{"internal/protocol/aws", "internal/flow"}},
+	{"internal/watchfile", nil},
+	{"internal/tlsfiles", []string{"internal/watchfile"}},
+	// Who asks, and what they may do: for every protocol and service.
+	{"internal/govern/", []string{"internal/govern/principal", "internal/govern/acl", "internal/govern/scram", "internal/watchfile"}},
+	{"internal/service/", []string{"internal/protocol/aws", "internal/flow", "internal/govern/"}},
 	{"internal/flow", nil},
+	{"internal/tier", nil},
 	{"internal/lint", nil},
 }
 
