@@ -1,6 +1,9 @@
 package main
 
-import "github.com/freshet/freshet/cmd/freshet/demo"
+import (
+	"github.com/freshet/freshet/cmd/freshet/demo"
+	"github.com/freshet/freshet/internal/app"
+)
 
 // demoCmd runs a node with real events flowing through it, and shows them.
 type demoCmd struct {
@@ -12,6 +15,9 @@ func (c *demoCmd) Run(t *terminal) error {
 	if err := c.ValidateGiven(); err != nil {
 		return err
 	}
-	limitHeap(c.Config)
+	if app.InS3(c.Objects) {
+		return &app.ConfigError{Key: "objects", Wrong: "the demonstration shows files", Remedy: "name a directory, or none"}
+	}
+	limitHeap(t.ctx, c.Config)
 	return demo.Run(t.ctx, demo.Config{Node: c.Config, Out: t.stdout})
 }

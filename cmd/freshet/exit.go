@@ -6,6 +6,7 @@ import (
 	"github.com/freshet/freshet/internal/app"
 	"github.com/freshet/freshet/internal/object"
 	"github.com/freshet/freshet/internal/stream"
+	"github.com/freshet/freshet/internal/transfer"
 	"github.com/freshet/freshet/internal/vfs"
 )
 
@@ -34,13 +35,14 @@ func exitCode(err error) int {
 	var (
 		usage   *usageError
 		config  *app.ConfigError
+		clients *transfer.ConfigError
 		corrupt *stream.CorruptError
 		storage *app.StorageError
 	)
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), errors.As(err, &config):
+	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &clients):
 		return exitUsage
 	case errors.As(err, &corrupt), errors.Is(err, errDamaged):
 		return exitDamaged

@@ -27,6 +27,8 @@ func main() {
 type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run a node in the foreground (the default)."`
 	Agent   agentCmd   `cmd:"" help:"Follow files into a stream of a node or of AWS."`
+	Import  importCmd  `cmd:"" help:"Copy topics and groups' offsets from a Kafka cluster into a node."`
+	Export  exportCmd  `cmd:"" help:"Copy topics and groups' offsets from a node into a Kafka cluster."`
 	Demo    demoCmd    `cmd:"" help:"Run a node on this machine's own events, and show them moving."`
 	Ls      lsCmd      `cmd:"" help:"List delivered objects."`
 	Cat     catCmd     `cmd:"" help:"Write delivered objects to standard output."`
@@ -115,7 +117,8 @@ func newParser(c *cli, t *terminal) (*kong.Kong, *settingsFile, error) {
 func defaultsForHelp() kong.Vars {
 	d := app.Defaults()
 	return kong.Vars{
-		"data": d.Data, "kafka": d.Kafka, "aws": d.AWS, "auth": d.Auth, "partitions": fmt.Sprint(d.DefaultPartitions), "shards": fmt.Sprint(d.MaxShards),
-		"tail": d.TailMemory.String(), "drain": d.DrainTimeout.String(), "level": d.LogLevel, "format": d.LogFormat,
+		"tiercache": d.TierCache.String(), "compactmemory": d.CompactMemory.String(), "compactrate": d.CompactRate.String(),
+		"data": d.Data, "kafka": d.Kafka, "aws": d.AWS, "msk": d.MSKPorts, "auth": d.Auth, "acls": d.KafkaACLs, "unknowniam": d.KafkaUnknownIAM, "clusterarn": d.KafkaClusterARN, "partitions": fmt.Sprint(d.DefaultPartitions), "shards": fmt.Sprint(d.MaxShards),
+		"tail": d.TailMemory.String(), "drain": d.DrainTimeout.String(), "subject": d.KafkaOAuthSubject, "skew": d.KafkaOAuthSkew.String(), "level": d.LogLevel, "format": d.LogFormat,
 	}
 }

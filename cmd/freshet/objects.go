@@ -17,22 +17,35 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/freshet/freshet/internal/app"
-	"github.com/freshet/freshet/internal/backend/dir"
 	"github.com/freshet/freshet/internal/object"
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// objectsIn names the data directory whose objects a verb reads; the node may run or not.
+// objectsIn names the node whose objects a verb reads, by its data directory or where it puts them; it may run or not.
 type objectsIn struct {
 	dataFlags
+	Objects string `name:"objects" placeholder:"DIR|URL" help:"Where the objects are, as the node's --objects."`
 }
 
-// open opens the objects of a data directory that exists: a mistyped name is not taken for one without objects.
-func (o *objectsIn) open() (object.Store, error) {
-	if info, err := os.Stat(o.dir()); err != nil || !info.IsDir() {
+// open opens the objects of a directory that exists, or in S3: a mistyped name is not taken for one without objects.
+func (o *objectsIn) open(ctx context.Context) (object.Store, error) {
+	switch {
+	case strings.Contains(o.Objects, "://"): // in S3, or wrong
+	case o.Objects != "" && !isDirectory(o.Objects):
+		return nil, &usageError{fmt.Errorf("%s is no directory of objects: give --objects DIR", o.Objects)}
+	case o.Objects == "" && !isDirectory(o.dir()):
 		return nil, &usageError{fmt.Errorf("%s is no data directory: give --data DIR", o.dir())}
 	}
-	return dir.New(dir.Config{Root: app.ObjectsDir(o.dir())})
+	place, err := app.ObjectsPlace(o.dir(), o.Objects)
+	if err != nil {
+		return nil, err
+	}
+	return app.OpenObjects(ctx, "objects", place, app.Deps{})
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // splitName splits BUCKET/KEY or s3://BUCKET/KEY.
@@ -58,7 +71,7 @@ type listed struct {
 
 // Run lists in byte order of the keys, and may run beside a node. object.ErrNotFound if a name was given and nothing begins so.
 func (c *lsCmd) Run(t *terminal) error {
-	store, err := c.open()
+	store, err := c.open(t.ctx)
 	if err != nil {
 		return err
 	}
@@ -146,7 +159,7 @@ type catCmd struct {
 
 // Run ends with the first object that cannot be read. Names that cannot be any object's are refused before.
 func (c *catCmd) Run(t *terminal) error {
-	store, err := c.open()
+	store, err := c.open(t.ctx)
 	if err != nil {
 		return err
 	}

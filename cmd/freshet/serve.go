@@ -27,7 +27,7 @@ func (c *serveCmd) Run(t *terminal) error {
 	if err := c.ValidateGiven(); err != nil {
 		return err
 	}
-	limitHeap(c.Config)
+	limitHeap(t.ctx, c.Config)
 	logger := app.NewLogger(c.Config, t.stderr)
 	warnOfVariables(logger, os.Environ())
 	node, err := app.Start(t.ctx, c.Config, app.Deps{Logger: logger})

@@ -30,15 +30,20 @@ func parse(t *testing.T, args ...string) app.Config {
 func TestSettingsMeanTheSameWhereverTheyStand(t *testing.T) {
 	off := false
 	want := app.Config{
-		Data: "d", Kafka: "k:1", KafkaAdvertised: "a:2", AWS: "w:3", AWSTLS: "t:4", Insecure: true, Auth: "verify",
+		Data: "d", Kafka: "k:1", KafkaAdvertised: "a:2", AWS: "w:3", AWSTLS: "t:4", Insecure: true, MSKPorts: "7-9", Auth: "verify",
 		AccessKeys: []string{"a:b", "c:d"}, AcceptAnyRF: &off, AutoCreateTopics: &off, DefaultPartitions: 7, MaxShards: 8, TailMemory: 3 << 20,
+		CompactMemory: 5 << 20, CompactRate: 6 << 20, Objects: "o", KafkaConfigs: []string{"log.roll.hours=1", "log.cleanup.policy=compact", "delete"},
 		DrainTimeout: 90 * time.Second, LogLevel: "warn", LogFormat: "json", Pprof: true,
 	}
 	values := map[string]string{
-		"data": "d", "kafka": "k:1", "kafka-advertised": "a:2", "aws": "w:3", "aws-tls": "t:4", "insecure": "true", "auth": "verify",
+		"data": "d", "kafka": "k:1", "kafka-advertised": "a:2", "aws": "w:3", "aws-tls": "t:4", "insecure": "true", "msk-ports": "7-9", "auth": "verify",
 		"access-keys": "a:b,c:d", "accept-any-rf": "false", "auto-create-topics": "false", "default-partitions": "7", "max-shards": "8", "tail-memory": "3MiB",
+		"compact-memory": "5MiB", "compact-rate": "6MiB", "objects": "o", "kafka-configs": "log.roll.hours=1,log.cleanup.policy=compact,delete",
 		"drain-timeout": "1m30s", "log-level": "warn", "log-format": "json", "pprof": "true",
 	}
+	securitySettings(&want, values)
+	accessSettings(t, &want, values)
+	want.Tier, want.TierCache, values["tier"], values["tier-cache"] = "r", 4<<20, "r", "4MiB"
 	var flags []string
 	var file strings.Builder
 	for _, name := range app.Names() {
@@ -89,7 +94,7 @@ func TestVariablesThatAreNoSettingsAreNamed(t *testing.T) {
 
 func TestBareCommandMeansDefaults(t *testing.T) {
 	want := app.Defaults()
-	want.AcceptAnyRF, want.AutoCreateTopics = nil, nil // the defaults of what has none on the command line
+	want.AcceptAnyRF, want.AutoCreateTopics, want.KafkaDelegationTokens = nil, nil, nil // the defaults of what has none on the command line
 	if got := parse(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
