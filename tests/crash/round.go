@@ -231,7 +231,7 @@ func (r *Round) Verify(ctx context.Context, m Marks) error {
 		return fmt.Errorf("fetch commits: %w", err)
 	}
 	return errors.Join(r.kafka.Err(), r.kinesis.Err(), Verify(m.Kafka, orders), Verify(m.Kinesis, clicks), subset(clicks, crossed),
-		VerifyCommits(m.Commits, commits))
+		VerifyCommits(m.Commits, commits), r.verifyOffsetsTopic(ctx, commits))
 }
 
 // subset checks that what GetRecords returned is what a Kafka consumer, who read later, found too.
@@ -269,9 +269,23 @@ func (r *Round) committed(ctx context.Context) (map[int32]int64, error) {
 
 // readKafka reads a topic from its start to where it ends now.
 func (r *Round) readKafka(ctx context.Context, topic string) ([]Entry, error) {
+	byPartition := make([][]Entry, partitions)
+	err := r.read(ctx, topic, func(rec *kgo.Record) {
+		place := Place{strconv.Itoa(int(rec.Partition)), strconv.FormatInt(rec.Offset, 10)}
+		byPartition[rec.Partition] = append(byPartition[rec.Partition], Entry{place, string(rec.Value)})
+	})
+	var all []Entry
+	for _, p := range byPartition {
+		all = append(all, p...)
+	}
+	return all, err
+}
+
+// read calls visit with the records of a topic from its start to where it ends now, those of a partition in order.
+func (r *Round) read(ctx context.Context, topic string, visit func(*kgo.Record)) error {
 	client, err := r.kgo(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer client.Close()
 	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
@@ -279,7 +293,7 @@ func (r *Round) readKafka(ctx context.Context, topic string) ([]Entry, error) {
 		err = ends.Error()
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	left := map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
@@ -287,25 +301,19 @@ func (r *Round) readKafka(ctx context.Context, topic string) ([]Entry, error) {
 			left[o.Partition] = o.Offset
 		}
 	})
-	byPartition := make([][]Entry, partitions)
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("%d partitions not read to their end: %w", len(left), context.Cause(ctx))
+			return fmt.Errorf("%d partitions not read to their end: %w", len(left), context.Cause(ctx))
 		}
 		fetches.EachRecord(func(rec *kgo.Record) {
-			place := Place{strconv.Itoa(int(rec.Partition)), strconv.FormatInt(rec.Offset, 10)}
-			byPartition[rec.Partition] = append(byPartition[rec.Partition], Entry{place, string(rec.Value)})
+			visit(rec)
 			if end, ok := left[rec.Partition]; ok && rec.Offset >= end-1 {
 				delete(left, rec.Partition)
 			}
 		})
 	}
-	var all []Entry
-	for _, p := range byPartition {
-		all = append(all, p...)
-	}
-	return all, nil
+	return nil
 }
 
 // readKinesis reads all shards from the trim horizon to the tip.

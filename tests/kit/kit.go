@@ -119,6 +119,9 @@ func Node(ctx context.Context, source string) (string, error) {
 	})
 }
 
+// mavenDependency is the plugin that fetches artifacts.
+const mavenDependency = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
+
 // Maven copies the jars of a pom and all they need into a directory, which it returns. Properties are pins too, as "name=value".
 func Maven(ctx context.Context, name, pom string, properties ...string) (string, error) {
 	text, err := os.ReadFile(pom)
@@ -131,7 +134,7 @@ func Maven(ctx context.Context, name, pom string, properties ...string) (string,
 	}
 	return once(ctx, name, pins, func(dir string) error {
 		args := []string{
-			"-q", "-B", "-f", pom, "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies",
+			"-q", "-B", "-f", pom, mavenDependency + ":copy-dependencies",
 			"-DoutputDirectory=" + dir,
 		}
 		for _, p := range properties {
@@ -165,6 +168,15 @@ func Go(ctx context.Context, module, command string) (string, error) {
 	}
 	binary := filepath.Join(cache, "go", filepath.Base(command))
 	return binary, run(ctx, module, "go", "build", "-o", binary, command)
+}
+
+// GoInstall installs a command of another module, built with the versions that the module was published with, and returns the binary.
+func GoInstall(ctx context.Context, command, version string) (string, error) {
+	at := command + "@" + version
+	dir, err := once(ctx, filepath.Base(command), [][]byte{[]byte(at)}, func(dir string) error {
+		return run(ctx, dir, "env", "GOBIN="+dir, "go", "install", at)
+	})
+	return filepath.Join(dir, filepath.Base(command)), err
 }
 
 // Cargo installs a crate's program, built with the lock file the crate was published with, and returns the binary.
