@@ -64,7 +64,7 @@ func (c *crossing) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
 // seed makes both streams through the protocol that the client does not speak, and fills IN.
 func (c *crossing) seed(ctx context.Context) error {
 	switch {
-	case !c.bench.crosses():
+	case !c.bench.crosses() || !c.client.protocol.crosses():
 		return nil
 	case c.client.protocol == kafkaProtocol:
 		return c.seedKinesis(ctx)

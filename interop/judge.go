@@ -21,8 +21,8 @@ import (
 // errMissing says that a client cannot be had on this machine; its row says so and fails nothing.
 var errMissing = errors.New("not available here")
 
-// clientPatience bounds one client's scenario; the slowest, a dozen JVM starts, takes a third of it on two busy cores.
-const clientPatience = 4 * time.Minute
+// clientPatience bounds one client's scenario; the slowest, fifty JVM starts, takes two thirds of it on two busy cores.
+const clientPatience = 6 * time.Minute
 
 // bench is what all clients of a run share.
 type bench struct {
@@ -61,8 +61,18 @@ type result struct {
 
 // capabilities are what every client of a protocol is asked, in the order of the matrix's columns. A scenario that does not mention one has failed it.
 var capabilities = map[protocol][]string{
-	kafkaProtocol: {"topics", "codecs", "group", "resume", "time", "large", "errors", "from-kinesis", "to-kinesis"},
-	awsProtocol:   {"streams", "put", "read", "subscribe", "errors", "firehose", "from-kafka", "to-kafka"},
+	kafkaProtocol:  {"topics", "codecs", "group", "resume", "time", "large", "transactions", "errors", "from-kinesis", "to-kinesis"},
+	awsProtocol:    {"streams", "put", "read", "subscribe", "errors", "firehose", "from-kafka", "to-kafka"},
+	nextProtocol:   {"shares", "patterns", "static", "migration"},
+	queueProtocol:  {"queue"},
+	tieredKafka:    {"moved", "old-records", "trimmed", "disabled"},
+	governedKafka:  {"users", "acls", "tokens", "quotas"},
+	operatedKafka:  {"node", "load", "replicas", "roles"},
+	monitored:      {"lag"},
+	metricsOfKafka: {"subscribed", "pushed", "unsubscribed"},
+	securedKafka:   {"tls", "mtls", "plain", "scram", "token", "iam", "denied"},
+	mskProtocol:    {"cluster", "clients", "topics-api", "changes", "passwords", "certificates", "terraform", "deletion"},
+	s3Protocol:     {"s3-refusal", "s3-delivery", "s3-parts", "s3-outage"},
 }
 
 // runAll runs the matching clients, a few at a time, and returns their rows in the order of the list.
@@ -89,8 +99,18 @@ func runAll(ctx context.Context, b *bench, only *regexp.Regexp, jobs int) []resu
 }
 
 func (b *bench) speaks(p protocol) bool {
-	if p == kafkaProtocol {
+	switch p {
+	case kafkaProtocol, nextProtocol, queueProtocol, monitored, operatedKafka:
 		return b.target.kafka != ""
+	case securedKafka, governedKafka:
+		return b.target.secured != nil
+	case mskProtocol:
+		return b.target.endpoint != "" && b.target.objects != "" // beside the objects is the certificate that clients trust
+	case metricsOfKafka: // whose pages of metrics are with the AWS services
+		return b.target.kafka != "" && b.target.endpoint != ""
+	case s3Protocol, tieredKafka: // what our own node is started with
+		return b.target.binary != ""
+	case awsProtocol:
 	}
 	return b.target.endpoint != ""
 }
@@ -117,7 +137,7 @@ func (b *bench) judge(ctx context.Context, c client) result {
 		return r
 	}
 	findings, err := b.execute(ctx, c, cmd)
-	if b.crosses() {
+	if b.crosses() && c.protocol.crosses() {
 		findings = append(findings, crossing.verify(ctx))
 	}
 	r.Findings = b.complete(c, findings, err)
@@ -140,6 +160,9 @@ func (b *bench) execute(ctx context.Context, c client, cmd *exec.Cmd) ([]finding
 		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_PAGER=",
 		"PYTHONWARNINGS=ignore", "NODE_NO_WARNINGS=1")
+	if c.protocol == securedKafka || c.protocol == governedKafka || c.protocol == mskProtocol {
+		cmd.Env = append(cmd.Env, b.target.secured...)
+	}
 	if b.crosses() {
 		cmd.Env = append(cmd.Env, "IN="+b.prefix(c)+"in", "OUT="+b.prefix(c)+"out")
 	}

@@ -17,10 +17,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
-	"syscall"
 	"time"
 
 	"github.com/freshet/freshet/tests/process"
@@ -49,13 +47,7 @@ func main() {
 	flag.BoolVar(&o.write, "write", false, "write interop/matrix.json and README.md's table")
 	flag.BoolVar(&o.check, "check", false, "only check that README.md has the table of interop/matrix.json")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
-		fmt.Fprintln(os.Stderr, "interop:", err)
-		stop()
-		os.Exit(1)
-	}
+	process.Main("interop", func(ctx context.Context, _ []string) error { return run(ctx, o) })
 }
 
 func run(ctx context.Context, o options) error {
@@ -106,9 +98,11 @@ func run(ctx context.Context, o options) error {
 
 // target is the server to judge.
 type target struct {
-	kafka    string // bootstrap address; empty = no Kafka there
-	endpoint string // URL for AWS clients; empty = no AWS there
-	objects  string // directory that delivered files appear in
+	kafka    string   // bootstrap address; empty = no Kafka there
+	endpoint string   // URL for AWS clients; empty = no AWS there
+	objects  string   // directory that delivered files appear in
+	binary   string   // of our own server; empty = it is another's
+	secured  []string // what clients need to come through listeners with TLS and authentication; nil = not known
 }
 
 // judged starts our own server, or names the one of the command line. stop ends what was started and reports a bad end.
@@ -124,10 +118,15 @@ func judged(ctx context.Context, o options, work string) (t target, stop func() 
 	if err != nil {
 		return target{}, nil, err
 	}
+	secured, err := secure(node, work)
+	if err != nil {
+		return target{}, nil, err
+	}
+	node.Args = append(node.Args, "--tier", filepath.Join(work, "tier"))
 	starting, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if _, err := node.Start(starting); err != nil {
 		return target{}, nil, err
 	}
-	return target{kafka: node.Kafka, endpoint: node.Endpoint(), objects: filepath.Join(node.Data, "objects")}, node.Stop, nil
+	return target{kafka: node.Kafka, endpoint: node.Endpoint(), objects: filepath.Join(node.Data, "objects"), binary: binary, secured: secured}, node.Stop, nil
 }

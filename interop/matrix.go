@@ -22,9 +22,18 @@ const (
 // columns are the headings of capabilities, said for readers.
 var columns = map[string]string{
 	"topics": "create, describe, delete", "codecs": "produce, every codec", "group": "consume in a group", "resume": "resume from commits",
-	"time": "offsets by time", "large": "1 MB record", "errors": "refusals", "from-kinesis": "reads Kinesis", "to-kinesis": "Kinesis reads",
+	"time": "offsets by time", "large": "1 MB record", "transactions": "transactions", "errors": "refusals", "from-kinesis": "reads Kinesis", "to-kinesis": "Kinesis reads",
 	"streams": "streams, tags, retention", "put": "PutRecord(s)", "read": "GetRecords", "subscribe": "SubscribeToShard",
-	"firehose": "Firehose delivery", "from-kafka": "reads Kafka", "to-kafka": "Kafka reads",
+	"firehose": "Firehose delivery", "from-kafka": "reads Kafka", "to-kafka": "Kafka reads", "queue": "accept, release, reject, delivery counts",
+	"tls": "TLS", "mtls": "certificate", "plain": "PLAIN", "scram": "SCRAM-SHA-256, -512", "token": "OAUTHBEARER", "iam": "MSK IAM", "denied": "wrong credentials",
+	"shares": "members share, offsets", "patterns": "regular expressions", "static": "static members", "migration": "with classic members",
+	"cluster": "MSK cluster", "clients": "Kafka over TLS", "topics-api": "topics API", "changes": "updates, configurations",
+	"moved": "move", "old-records": "read from objects", "trimmed": "DeleteRecords", "disabled": "given up",
+	"users": "SCRAM users", "acls": "ACLs", "tokens": "delegation tokens", "quotas": "quotas", "node": "cluster, features, quorum",
+	"replicas": "elections, reassignment, log dirs", "roles": "groups of each kind", "load": "verifiable clients, latency",
+	"lag": "state and lag of a group", "subscribed": "subscribe", "pushed": "pushed and shown", "unsubscribed": "unsubscribe",
+	"passwords": "SCRAM secrets", "certificates": "clients' certificates", "terraform": "Terraform's calls", "deletion": "deletion",
+	"s3-refusal": "missing bucket", "s3-delivery": "delivery, ls, cat", "s3-parts": "multipart", "s3-outage": "outage",
 }
 
 // writeMatrix keeps the results of a whole run, and renders README's table from them.
@@ -87,9 +96,12 @@ func replaceTable(readme []byte, results []result) ([]byte, error) {
 // render draws a table per protocol and the remarks below.
 func render(results []result) string {
 	var b strings.Builder
-	for _, p := range []protocol{kafkaProtocol, awsProtocol} {
+	for _, p := range []protocol{kafkaProtocol, nextProtocol, securedKafka, queueProtocol, tieredKafka, governedKafka, operatedKafka, metricsOfKafka, monitored, awsProtocol, s3Protocol, mskProtocol} {
+		if !slices.ContainsFunc(results, func(r result) bool { return r.Protocol == p }) {
+			continue
+		}
 		names := capabilities[p]
-		b.WriteString("\n| " + map[protocol]string{kafkaProtocol: "Kafka client", awsProtocol: "AWS client"}[p])
+		b.WriteString("\n| " + map[protocol]string{kafkaProtocol: "Kafka client", nextProtocol: "KIP-848 groups", queueProtocol: "share groups", tieredKafka: "older records as objects", governedKafka: "who may do what", operatedKafka: "operation", metricsOfKafka: "clients' metrics", monitored: "monitor of groups", awsProtocol: "AWS client", mskProtocol: "MSK client", s3Protocol: "S3 to deliver to", securedKafka: "Kafka client, authenticated"}[p])
 		for _, n := range names {
 			b.WriteString(" | " + columns[n])
 		}

@@ -16,6 +16,7 @@ import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -27,7 +28,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 final class KafkaScenario {
     static final String MAIN = Report.PREFIX + "main";
     static final String TIMES = Report.PREFIX + "time";
+    static final String TX = Report.PREFIX + "tx";
     static final String LARGE = Report.PREFIX + "large";
+    static final String TABLE = Report.PREFIX + "table";
     static final List<String> CODECS = Arrays.asList("none", "gzip", "snappy", "lz4", "zstd");
     static final int COUNT = 60;
 
@@ -38,6 +41,7 @@ final class KafkaScenario {
             Report.judge("resume", KafkaScenario::resume);
             Report.judge("time", () -> times(admin));
             Report.judge("large", () -> large(admin));
+            Report.judge("transactions", () -> transactions(admin));
             Report.judge("errors", () -> refusals(admin));
             Report.judge("topics", () -> topics(admin));
         }
@@ -194,6 +198,80 @@ final class KafkaScenario {
         throw new AssertionError("the record does not come");
     }
 
+    static KafkaProducer<byte[], byte[]> transactional() {
+        KafkaProducer<byte[], byte[]> p = new KafkaProducer<>(config("transactional.id", Report.PREFIX + "tx"), new ByteArraySerializer(), new ByteArraySerializer());
+        p.initTransactions();
+        return p;
+    }
+
+    /** write begins a transaction with five records of a label. */
+    static void write(KafkaProducer<byte[], byte[]> producer, String label) {
+        producer.beginTransaction();
+        for (int i = 0; i < 5; i++) {
+            producer.send(new ProducerRecord<>(TX, i % 2, null, (label + i).getBytes()));
+        }
+    }
+
+    /** committed returns what is read of TX up to its end, in order of text. */
+    static String committed() {
+        List<String> got = new ArrayList<>();
+        try (KafkaConsumer<byte[], byte[]> c = consumer("isolation.level", "read_committed")) {
+            List<TopicPartition> all = Arrays.asList(new TopicPartition(TX, 0), new TopicPartition(TX, 1));
+            c.assign(all);
+            c.seekToBeginning(all);
+            Map<TopicPartition, Long> ends = c.endOffsets(all);
+            long deadline = System.currentTimeMillis() + 20_000;
+            while (all.stream().anyMatch(p -> c.position(p) < ends.get(p)) && System.currentTimeMillis() < deadline) {
+                c.poll(Duration.ofMillis(100)).forEach(r -> got.add(new String(r.value())));
+            }
+        }
+        Collections.sort(got);
+        return String.join(" ", got);
+    }
+
+    /** Commit, abort, offsets in a transaction, and a successor that fences. */
+    static String transactions(AdminClient admin) throws Exception {
+        create(admin, TX, 2);
+        String group = Report.PREFIX + "tx-group";
+        try (KafkaProducer<byte[], byte[]> first = transactional()) {
+            write(first, "a");
+            first.commitTransaction();
+            write(first, "b");
+            first.flush();
+            first.abortTransaction();
+            Report.expect(committed(), "a0 a1 a2 a3 a4", "after a commit and an abort");
+            try (KafkaConsumer<byte[], byte[]> c = consumer("group.id", group, "isolation.level", "read_committed")) {
+                c.subscribe(Collections.singleton(TX));
+                int got = 0;
+                for (long deadline = System.currentTimeMillis() + 20_000; got < 5 && System.currentTimeMillis() < deadline; ) {
+                    got += c.poll(Duration.ofMillis(200)).count();
+                }
+                Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+                for (TopicPartition p : c.assignment()) {
+                    offsets.put(p, new OffsetAndMetadata(c.position(p)));
+                }
+                write(first, "c");
+                first.sendOffsetsToTransaction(offsets, c.groupMetadata());
+                first.commitTransaction();
+                Report.expect(c.committed(c.assignment()), offsets, "offsets of the transaction");
+            }
+            write(first, "d");
+            first.flush();
+            try (KafkaProducer<byte[], byte[]> second = transactional()) {
+                Throwable e = Report.refusal("a fenced producer's commit", () -> {
+                    first.commitTransaction();
+                    return "";
+                });
+                Report.expect(e.getClass().getSimpleName(), "ProducerFencedException", "refusal of a fenced producer");
+                write(second, "e");
+                second.commitTransaction();
+            }
+        }
+        Report.expect(committed(), "a0 a1 a2 a3 a4 c0 c1 c2 c3 c4 e0 e1 e2 e3 e4", "in the end");
+        admin.deleteTopics(Collections.singleton(TX)).all().get();
+        return "";
+    }
+
     static String refusals(AdminClient admin) {
         List<ProducerRecord<byte[], byte[]>> tooLarge = Collections.singletonList(new ProducerRecord<>(LARGE, random(3_000_000)));
         Throwable e = Report.refusal("a record of 3 MB", () -> {
@@ -233,6 +311,68 @@ final class KafkaScenario {
         Set<String> left = new HashSet<>(admin.listTopics().names().get());
         left.retainAll(Arrays.asList(MAIN, TIMES, LARGE));
         Report.expect(left, Collections.emptySet(), "topics after their deletion");
-        return "";
+        return table(admin);
+    }
+
+    /** table writes keys again and again, in all codecs, and reads the topic as a table until it is compacted: it has the last values all the time. */
+    static String table(AdminClient admin) throws Exception {
+        Map<String, String> configs = new HashMap<>();
+        configs.put("cleanup.policy", "compact");
+        configs.put("segment.ms", "1");
+        configs.put("min.cleanable.dirty.ratio", "0.01");
+        admin.createTopics(Collections.singleton(new NewTopic(TABLE, 1, (short) 1).configs(configs))).all().get();
+        Map<String, String> want = new HashMap<>();
+        int sent = 0;
+        for (int round = 0; round < 10; round++) {
+            List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
+            for (int i = 0; i < 20; i++, sent++) {
+                String key = "key-" + i, value = value("round" + round, i);
+                boolean gone = (i + round) % 6 == 0;
+                records.add(new ProducerRecord<>(TABLE, key.getBytes(), gone ? null : value.getBytes()));
+                if (gone) {
+                    want.remove(key);
+                } else {
+                    want.put(key, value);
+                }
+            }
+            produce(records, "compression.type", CODECS.get(round % CODECS.size()));
+        }
+        long deadline = System.currentTimeMillis() + 60_000;
+        for (int read = sent; read > 60; ) { // the last batch is left as it is, beside one record of each key
+            if (System.currentTimeMillis() > deadline) {
+                throw new AssertionError(read + " of " + sent + " records are left after a minute");
+            }
+            Thread.sleep(1000);
+            Map<String, String> got = new HashMap<>();
+            read = readTable(got);
+            Report.expect(got, want, "the table of " + read + " records");
+        }
+        return "compacted topic read as a table";
+    }
+
+    /** readTable reads the topic from its beginning to its end and returns how many records that were. */
+    static int readTable(Map<String, String> into) {
+        TopicPartition partition = new TopicPartition(TABLE, 0);
+        int read = 0;
+        try (KafkaConsumer<byte[], byte[]> c = consumer()) {
+            c.assign(Collections.singleton(partition));
+            c.seekToBeginning(Collections.singleton(partition));
+            long end = c.endOffsets(Collections.singleton(partition)).get(partition);
+            long deadline = System.currentTimeMillis() + 20_000;
+            while (c.position(partition) < end) {
+                if (System.currentTimeMillis() > deadline) {
+                    throw new AssertionError("reading stalls at offset " + c.position(partition) + " of " + end);
+                }
+                for (ConsumerRecord<byte[], byte[]> r : c.poll(Duration.ofMillis(200))) {
+                    read++;
+                    if (r.value() == null) {
+                        into.remove(new String(r.key()));
+                    } else {
+                        into.put(new String(r.key()), new String(r.value()));
+                    }
+                }
+            }
+        }
+        return read;
     }
 }

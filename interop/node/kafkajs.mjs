@@ -10,6 +10,7 @@ CompressionCodecs[CompressionTypes.Snappy] = snappy
 const main = PREFIX + 'main'
 const times = PREFIX + 'time'
 const large = PREFIX + 'large'
+const tx = PREFIX + 'tx'
 const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy }
 const kafka = new Kafka({ brokers: [KAFKA], logLevel: logLevel.NOTHING, retry: { retries: 2 } })
 const admin = kafka.admin()
@@ -85,6 +86,59 @@ await judge('large', async () => {
   await produce(large, [{ value }])
   const [record] = await consume(large, PREFIX + 'large', 1)
   assert.ok(value.equals(record.bytes), 'the bytes come back')
+})
+// committed returns what is read of tx up to its end, in order of text.
+async function committed (count) {
+  const consumer = kafka.consumer({ groupId: PREFIX + 'tx-reader' + random(4).toString('hex'), maxWaitTimeInMs: 200, readUncommitted: false })
+  await consumer.connect()
+  const got = []
+  try {
+    await consumer.subscribe({ topic: tx, fromBeginning: true })
+    await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`${got} instead of ${count} records`)), 20_000)
+      const eachMessage = async ({ message }) => {
+        got.push(String(message.value))
+        if (got.length === count) {
+          clearTimeout(timer)
+          resolve()
+        }
+      }
+      consumer.run({ autoCommit: false, eachMessage }).catch(reject)
+    })
+  } finally {
+    await consumer.disconnect()
+  }
+  return got.sort().join(' ')
+}
+const fiveOf = label => Array.from({ length: 5 }, (_, i) => ({ value: label + i, partition: i % 2 }))
+await judge('transactions', async () => {
+  await create(tx, 2)
+  const options = { transactionalId: PREFIX + 'tx', idempotent: true, maxInFlightRequests: 1, createPartitioner: Partitioners.DefaultPartitioner }
+  const [first, second] = [kafka.producer(options), kafka.producer(options)]
+  await first.connect()
+  let t = await first.transaction()
+  await t.send({ topic: tx, messages: fiveOf('a') })
+  await t.commit()
+  t = await first.transaction()
+  await t.send({ topic: tx, messages: fiveOf('b') })
+  await t.abort()
+  t = await first.transaction()
+  await t.send({ topic: tx, messages: fiveOf('c') })
+  await t.sendOffsets({ consumerGroupId: PREFIX + 'tx-group', topics: [{ topic: tx, partitions: [{ partition: 0, offset: '3' }] }] })
+  await t.commit()
+  assert.equal(await committed(10), 'a0 a1 a2 a3 a4 c0 c1 c2 c3 c4', 'after two commits and an abort')
+  const [{ partitions }] = await admin.fetchOffsets({ groupId: PREFIX + 'tx-group', topics: [tx] })
+  assert.equal(partitions.find(p => p.partition === 0).offset, '3', 'offset of the transaction')
+  t = await first.transaction()
+  await t.send({ topic: tx, messages: fiveOf('d') })
+  await second.connect()
+  const e = await second.transaction()
+  await assert.rejects(t.commit(), /epoch|fenced/i)
+  await e.send({ topic: tx, messages: fiveOf('e') })
+  await e.commit()
+  assert.equal(await committed(15), 'a0 a1 a2 a3 a4 c0 c1 c2 c3 c4 e0 e1 e2 e3 e4', 'in the end')
+  await Promise.all([first.disconnect(), second.disconnect()])
+  await admin.deleteTopics({ topics: [tx] })
 })
 await judge('errors', async () => {
   await assert.rejects(produce(large, [{ value: random(3_000_000) }]), { type: 'MESSAGE_TOO_LARGE' })

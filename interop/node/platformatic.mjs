@@ -6,6 +6,7 @@ import { COUNT, IN, KAFKA, OUT, PREFIX, assert, crossRecords, expectCrossed, exp
 const main = PREFIX + 'main'
 const times = PREFIX + 'time'
 const large = PREFIX + 'large'
+const tx = PREFIX + 'tx'
 const codecs = ['none', 'gzip', 'snappy', 'lz4', ...(zlib.zstdCompressSync ? ['zstd'] : [])]
 const base = { clientId: 'interop', bootstrapBrokers: [KAFKA], retries: 2 }
 const admin = new Admin(base)
@@ -24,8 +25,8 @@ async function produce (topic, records, options = {}) {
 }
 
 // consume reads count records as a member of a group, commits each, and leaves.
-async function consume (topic, groupId, count, deserializers = stringDeserializers) {
-  const consumer = new Consumer({ ...base, groupId, deserializers, maxWaitTime: 200 })
+async function consume (topic, groupId, count, deserializers = stringDeserializers, more = {}) {
+  const consumer = new Consumer({ ...base, groupId, deserializers, maxWaitTime: 200, ...more })
   const got = []
   try {
     const stream = await consumer.consume({ topics: [topic], mode: 'committed', fallbackMode: 'earliest', autocommit: false })
@@ -79,6 +80,23 @@ await judge('large', async () => {
   await produce(large, [{ value }], { bytes: true })
   const [record] = await consume(large, PREFIX + 'large', 1, null)
   assert.ok(value.equals(record.value), 'the bytes come back')
+})
+const fiveOf = label => Array.from({ length: 5 }, (_, i) => ({ topic: tx, value: label + i, partition: i % 2 }))
+const committed = async (group, count) =>
+  (await consume(tx, PREFIX + group, count, stringDeserializers, { isolationLevel: 1 })).map(r => r.value).sort().join(' ')
+await judge('transactions', async () => {
+  await create(tx, 2)
+  const options = { ...base, serializers: stringSerializers, transactionalId: PREFIX + 'tx', idempotent: true }
+  // A second producer of the id would be fenced at once, also by Apache Kafka: this client says that it goes on as producer 0.
+  const producer = new Producer(options)
+  for (const [label, end] of [['a', 'commit'], ['b', 'abort'], ['c', 'commit']]) {
+    const t = await producer.beginTransaction()
+    await t.send({ messages: fiveOf(label) })
+    await t[end]()
+  }
+  await producer.close()
+  assert.equal(await committed('tx-reader', 10), 'a0 a1 a2 a3 a4 c0 c1 c2 c3 c4', 'after two commits and an abort')
+  await admin.deleteTopics({ topics: [tx] })
 })
 await judge('errors', async () => {
   const codes = e => JSON.stringify([e.apiId, ...(e.errors ?? []).flatMap(x => [x.apiId, ...(x.errors ?? []).map(y => y.apiId)])])

@@ -6,11 +6,11 @@ import time
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
 from report import IN, KAFKA, OUT, PREFIX, cross_records, expect, expect_crossed, expect_in_order, judge, keyed
 
-MAIN, TIMES, LARGE = PREFIX + "main", PREFIX + "time", PREFIX + "large"
+MAIN, TIMES, LARGE, TX = PREFIX + "main", PREFIX + "time", PREFIX + "large", PREFIX + "tx"
 CODECS = [None, "gzip", "snappy", "lz4", "zstd"]
 LABELS = [c or "none" for c in CODECS]
 COUNT = 60
@@ -71,6 +71,64 @@ async def group():
     expect_in_order(await consume(MAIN, PREFIX + "group", COUNT * len(CODECS)), LABELS, COUNT)
 
 
+async def transactional():
+    producer = AIOKafkaProducer(bootstrap_servers=KAFKA, transactional_id=PREFIX + "tx")
+    await producer.start()
+    return producer
+
+
+async def write(producer, label):
+    await producer.begin_transaction()
+    for i in range(5):
+        await producer.send_and_wait(TX, f"{label}{i}".encode(), partition=i % 2)
+
+
+async def committed():
+    c = AIOKafkaConsumer(bootstrap_servers=KAFKA, auto_offset_reset="earliest", isolation_level="read_committed")
+    await c.start()
+    try:
+        parts = [TopicPartition(TX, p) for p in (0, 1)]
+        c.assign(parts)
+        ends = await c.end_offsets(parts)
+        got, deadline = [], time.monotonic() + 20
+        while time.monotonic() < deadline and any([await c.position(p) < ends[p] for p in parts]):
+            for records in (await c.getmany(timeout_ms=200)).values():
+                got += [r.value.decode() for r in records]
+        return " ".join(sorted(got))
+    finally:
+        await c.stop()
+
+
+async def transactions():
+    expect(await create(TX, 2), 0, "error code")
+    first = await transactional()
+    await write(first, "a")
+    await first.commit_transaction()
+    await write(first, "b")
+    await first.abort_transaction()
+    await write(first, "c")
+    group, part = PREFIX + "tx-group", TopicPartition(TX, 0)
+    await first.send_offsets_to_transaction({part: 3}, group)
+    await first.commit_transaction()
+    expect(await committed(), "a0 a1 a2 a3 a4 c0 c1 c2 c3 c4", "after two commits and an abort")
+    stored = await with_admin(lambda a: a.list_consumer_group_offsets(group))
+    expect(stored[part].offset, 3, "offset of the transaction")
+    await write(first, "d")
+    second = await transactional()
+    try:
+        await first.commit_transaction()
+    except ProducerFenced:
+        pass
+    else:
+        raise AssertionError("a fenced producer has committed")
+    await write(second, "e")
+    await second.commit_transaction()
+    await first.stop()
+    await second.stop()
+    expect(await committed(), "a0 a1 a2 a3 a4 c0 c1 c2 c3 c4 e0 e1 e2 e3 e4", "in the end")
+    await with_admin(lambda a: a.delete_topics([TX]))
+
+
 async def resume():
     await produce(MAIN, pairs(keyed("later", COUNT)))
     expect_in_order(await consume(MAIN, PREFIX + "group", COUNT), ["later"], COUNT)
@@ -128,7 +186,8 @@ async def crossed():
 
 
 for name, scenario in {
-    "codecs": codecs, "group": group, "resume": resume, "time": times, "large": large, "errors": refusals, "topics": topics,
+    "codecs": codecs, "group": group, "resume": resume, "time": times, "large": large, "transactions": transactions,
+    "errors": refusals, "topics": topics,
 }.items():
     judge(name, lambda: asyncio.run(scenario()))
 if IN:

@@ -4,30 +4,13 @@ import base64
 import json
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 
+from aws_cli import Refused, aws
 from delivered import objects_below, wait_for
-from report import ENDPOINT, IN, OBJECTS, OUT, PREFIX, cross_records, expect, expect_crossed, judge, say
+from report import IN, OBJECTS, OUT, PREFIX, cross_records, expect, expect_crossed, judge, say
 
 NAME = PREFIX + "stream"
-AWS = shutil.which("aws")
-
-
-class Refused(Exception):
-    pass
-
-
-def aws(*args, **members):
-    """Runs a command; members whose values are not strings go as JSON. Returns its answer."""
-    command = [AWS, "--endpoint-url", ENDPOINT, "--output", "json", *args]
-    for name, value in members.items():
-        command += ["--" + name.replace("_", "-"), value if isinstance(value, str) else json.dumps(value)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if done.returncode != 0:
-        raise Refused(done.stderr.strip())
-    return json.loads(done.stdout) if done.stdout.strip() else {}
 
 
 def put():

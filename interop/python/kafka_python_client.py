@@ -3,13 +3,14 @@
 import os
 import time
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import MessageSizeTooLargeError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError
 
+import offsets_topic
 from report import IN, KAFKA, OUT, PREFIX, cross_records, expect, expect_crossed, expect_in_order, judge, keyed
 
-MAIN, TIMES, LARGE = PREFIX + "main", PREFIX + "time", PREFIX + "large"
+MAIN, TIMES, LARGE, TX = PREFIX + "main", PREFIX + "time", PREFIX + "large", PREFIX + "tx"
 CODECS = [None, "gzip", "snappy", "lz4", "zstd"]
 LABELS = [c or "none" for c in CODECS]
 COUNT = 60
@@ -52,6 +53,59 @@ def consume(topic, group, count):
     return got
 
 
+def transactional():
+    producer = KafkaProducer(bootstrap_servers=KAFKA, transactional_id=PREFIX + "tx")
+    producer.init_transactions()
+    return producer
+
+
+def write(producer, label):
+    producer.begin_transaction()
+    for i in range(5):
+        producer.send(TX, f"{label}{i}".encode(), partition=i % 2)
+    producer.flush(20)
+
+
+def committed():
+    c = consumer(isolation_level="read_committed")
+    parts = [TopicPartition(TX, p) for p in (0, 1)]
+    c.assign(parts)
+    c.seek_to_beginning()
+    ends, got, deadline = c.end_offsets(parts), [], time.monotonic() + 20
+    while time.monotonic() < deadline and any(c.position(p) < ends[p] for p in parts):
+        for records in c.poll(200).values():
+            got += [r.value.decode() for r in records]
+    c.close()
+    return " ".join(sorted(got))
+
+
+def transactions():
+    create((TX, 2))
+    first = transactional()
+    write(first, "a")
+    first.commit_transaction()
+    write(first, "b")
+    first.abort_transaction()
+    write(first, "c")
+    group, part = PREFIX + "tx-group", TopicPartition(TX, 0)
+    first.send_offsets_to_transaction({part: OffsetAndMetadata(3, "", -1)}, group)
+    first.commit_transaction()
+    expect(committed(), "a0 a1 a2 a3 a4 c0 c1 c2 c3 c4", "after two commits and an abort")
+    expect(consumer(group).committed(part), 3, "offset of the transaction")
+    write(first, "d")
+    second = transactional()
+    try:
+        first.commit_transaction()
+    except KafkaError as e:
+        expect(type(e).__name__ in ("ProducerFencedError", "InvalidProducerEpochError"), True, repr(e))
+    else:
+        raise AssertionError("a fenced producer has committed")
+    write(second, "e")
+    second.commit_transaction()
+    expect(committed(), "a0 a1 a2 a3 a4 c0 c1 c2 c3 c4 e0 e1 e2 e3 e4", "in the end")
+    admin.delete_topics([TX])
+
+
 def codecs():
     create((MAIN, 3))
     for codec, label in zip(CODECS, LABELS):
@@ -59,8 +113,24 @@ def codecs():
     return " ".join(LABELS)
 
 
+def said(group):
+    c = consumer()
+    parts = [TopicPartition(offsets_topic.TOPIC, p) for p in range(offsets_topic.PARTITIONS)]
+    c.assign(parts)
+    c.seek_to_beginning()
+    ends, got, deadline = c.end_offsets(parts), [], time.monotonic() + 20
+    while time.monotonic() < deadline and any(c.position(p) < ends[p] for p in parts):
+        for records in c.poll(200).values():
+            got += [(r.key, r.value) for r in records]
+    c.close()
+    return offsets_topic.committed(got, group)
+
+
 def group():
     expect_in_order(consume(MAIN, PREFIX + "group", COUNT * len(CODECS)), LABELS, COUNT)
+    c = consumer(PREFIX + "group")
+    expect(said(PREFIX + "group"), {(MAIN, p): c.committed(TopicPartition(MAIN, p)) for p in range(3)}, "offsets in " + offsets_topic.TOPIC)
+    c.close()
 
 
 def resume():
@@ -117,6 +187,7 @@ judge("group", group)
 judge("resume", resume)
 judge("time", times)
 judge("large", large)
+judge("transactions", transactions)
 judge("errors", refusals)
 judge("topics", topics)
 if IN:

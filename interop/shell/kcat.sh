@@ -79,6 +79,7 @@ judge group group
 judge resume resume
 judge time by_time
 judge large large
+none transactions 'kcat has none'
 judge errors refusals
 judge topics topics
 if [[ ${IN-} ]]; then

@@ -44,6 +44,7 @@ func main() {
 		{"resume", resume},
 		{"time", times},
 		{"large", large},
+		{"transactions", transactions},
 		{"errors", refusals},
 		{"topics", topics},
 	} {

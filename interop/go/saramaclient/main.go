@@ -33,6 +33,7 @@ func main() {
 	judge.Run("resume", resume)
 	judge.Run("time", func() (string, error) { return times(admin) })
 	judge.Run("large", func() (string, error) { return large(admin) })
+	judge.Run("transactions", func() (string, error) { return transactions(admin) })
 	judge.Run("errors", func() (string, error) { return refusals(admin) })
 	judge.Run("topics", func() (string, error) { return topics(admin) })
 	if judge.In == "" {
