@@ -17,11 +17,14 @@ type server interface {
 	// start runs the server on its data in dir and returns the time until it served.
 	start(ctx context.Context, dir string) (time.Duration, error)
 	address() string
+	secured() string // the address with TLS
 	process() *process.Process
 }
 
 type freshetServer struct {
 	binary string
+	tls    *secrets
+	at     string // with TLS
 	node   *process.Node
 }
 
@@ -34,12 +37,18 @@ func (f *freshetServer) start(ctx context.Context, dir string) (time.Duration, e
 		if err != nil {
 			return 0, err
 		}
-		f.node = node
+		addresses, err := process.FreeAddresses(1)
+		if err != nil {
+			return 0, err
+		}
+		f.node, f.at = node, addresses[0]
+		node.Args = []string{"--kafka-listeners", "SSL://" + f.at, "--tls-certificate", f.tls.file, "--tls-key", f.tls.file}
 	}
 	return f.node.Start(ctx)
 }
 
 func (f *freshetServer) address() string           { return f.node.Kafka }
+func (f *freshetServer) secured() string           { return f.at }
 func (f *freshetServer) process() *process.Process { return f.node.Process() }
 
 type kafkaServer struct {
@@ -50,17 +59,21 @@ type kafkaServer struct {
 
 func (k *kafkaServer) start(ctx context.Context, dir string) (time.Duration, error) {
 	if k.at == "" {
-		addresses, err := process.FreeAddresses(1)
+		addresses, err := process.FreeAddresses(2)
 		if err != nil {
 			return 0, err
 		}
-		k.at = addresses[0]
+		k.at, k.kafka.TLS = addresses[0], addresses[1]
 	}
 	return k.kafka.Start(ctx, dir, k.at, k.durable)
 }
 
 func (k *kafkaServer) address() string           { return k.at }
+func (k *kafkaServer) secured() string           { return k.kafka.TLS }
 func (k *kafkaServer) process() *process.Process { return k.kafka.Broker }
+
+// warmUp is how many records a server is sent before it is measured, whatever comes then: it takes that long until a Java server runs compiled.
+const warmUp = 1_000_000
 
 // startPatience covers Kafka after kill -9, which waits for its old registration to expire, and a log to check.
 const startPatience = 3 * time.Minute
@@ -75,24 +88,30 @@ func benchKafka(ctx context.Context, o options, out *rows) error {
 	if err != nil {
 		return err
 	}
+	keys, err := makeSecrets(o.dir)
+	if err != nil {
+		return err
+	}
+	tools.KeyStore = keys.file
 	peer, fsynced := *tools, *tools
 	for run := range o.runs {
 		for _, s := range []struct {
 			name    string
 			server  server
+			warm    int
 			records int
 			play    func(*kafkaTurn) error
 		}{
-			{"freshet", &freshetServer{binary: binary}, o.records, (*kafkaTurn).whole},
-			{"kafka", &kafkaServer{kafka: &peer}, o.records, (*kafkaTurn).whole},
+			{"freshet", &freshetServer{binary: binary, tls: keys}, warmUp, o.records, (*kafkaTurn).whole},
+			{"kafka", &kafkaServer{kafka: &peer}, warmUp, o.records, (*kafkaTurn).whole},
 			// With an fsync per append Kafka is some thirty times slower: fewer records, and throughput alone.
-			{"kafka-fsync", &kafkaServer{kafka: &fsynced, durable: true}, max(o.records/20, 1000), (*kafkaTurn).throughput},
+			{"kafka-fsync", &kafkaServer{kafka: &fsynced, durable: true}, max(o.records/20, 1000), max(o.records/20, 1000), (*kafkaTurn).throughput},
 		} {
 			if !o.subjects.MatchString(s.name) {
 				continue
 			}
 			t := &kafkaTurn{
-				ctx: ctx, options: o, out: out, run: run, subject: s.name, server: s.server, tools: tools, records: s.records,
+				ctx: ctx, options: o, out: out, run: run, subject: s.name, server: s.server, tools: tools, warm: s.warm, records: s.records, tls: keys,
 				dir: filepath.Join(o.dir, fmt.Sprintf("%s-%d", s.name, run)),
 			}
 			err := t.begin()
@@ -121,8 +140,10 @@ type kafkaTurn struct {
 	subject string
 	server  server
 	tools   *kit.Kafka
+	warm    int // records before anything is measured
 	records int
 	dir     string
+	tls     *secrets
 }
 
 func (t *kafkaTurn) row(measure string, value float64, unit string) {
@@ -150,7 +171,7 @@ func (t *kafkaTurn) begin() error {
 	if err := t.topic("warm", 6); err != nil {
 		return err
 	}
-	_, err := t.produce("warm", min(t.records, 1_000_000), -1)
+	_, err := t.produce("warm", t.warm, -1)
 	return err
 }
 
@@ -182,11 +203,12 @@ func (t *kafkaTurn) whole() error {
 		{"end-to-end", t.endToEnd},
 		{"partitions", t.thousandPartitions},
 		{"producers", t.manyProducers},
+		{"tls", t.encrypted},
 		{"small", t.small},
+		{"transactions", t.transactions},
 		{"fan-out", t.fanOut},
-		{"group", t.group},
+		{"group", t.groups},
 		{"catch-up", t.catchUp},
-		{"resident", func() error { return t.resident("resident after loads") }},
 		{"start", t.restarts},
 	} {
 		if !t.options.only.MatchString(s.name) {
@@ -194,6 +216,11 @@ func (t *kafkaTurn) whole() error {
 		}
 		if err := s.run(); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if s.name != "start" {
+			if err := t.resident("resident after " + s.name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

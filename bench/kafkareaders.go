@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -43,9 +42,10 @@ func (t *kafkaTurn) fanOut() error {
 }
 
 // read consumes so many records of a topic from its beginning, without a group, and adds to got, if it is not nil, what came.
-func (t *kafkaTurn) read(ctx context.Context, topic string, records int, got *atomic.Int64) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxPartitionBytes(1<<20))
+func (t *kafkaTurn) read(ctx context.Context, topic string, records int, got *atomic.Int64, options ...kgo.Opt) error {
+	c, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(t.server.address()), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(1 << 20),
+	}, options...)...)
 	if err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ const backlogRate = 20
 // catchUp reads a backlog from the disk, again and again, while records are produced at a fixed rate to another topic.
 func (t *kafkaTurn) catchUp() error {
 	records := t.options.backlog << 30 / t.options.bytes
-	for topic, partitions := range map[string]int{"backlog": 6, "fresh": 6} {
-		if err := t.topic(topic, partitions); err != nil {
+	for _, topic := range []string{"backlog", "fresh"} {
+		if err := t.topic(topic, 6); err != nil {
 			return err
 		}
 	}
@@ -106,66 +106,4 @@ func (t *kafkaTurn) catchUp() error {
 	t.row("produce at 20 MiB/s beside it, p99", p.p99, "ms")
 	t.row("produce at 20 MiB/s beside it, p99.9", p.p999, "ms")
 	return nil
-}
-
-// groupMembers is the size of the large group, before one more joins it.
-const groupMembers = 500
-
-// group forms a large classic group and has one more member join it. Members learn of that with their heartbeats, which are frequent here: it is the
-// server that is measured.
-func (t *kafkaTurn) group() error {
-	if err := t.topic("crowded", groupMembers); err != nil {
-		return err
-	}
-	members := make([]*kgo.Client, 0, groupMembers+1)
-	defer func() {
-		var all sync.WaitGroup
-		for _, c := range members {
-			all.Go(c.Close)
-		}
-		all.Wait()
-	}()
-	for _, s := range []struct {
-		measure string
-		members int
-	}{{"group of 500, formed", groupMembers}, {"group of 500, one more joins", groupMembers + 1}} {
-		began := time.Now()
-		for len(members) < s.members {
-			c, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()), kgo.ConsumerGroup("crowd"), kgo.ConsumeTopics("crowded"),
-				kgo.Balancers(kgo.RangeBalancer()), kgo.HeartbeatInterval(500*time.Millisecond), kgo.FetchMaxWait(5*time.Second),
-				kgo.DisableAutoCommit())
-			if err != nil {
-				return err
-			}
-			members = append(members, c)
-		}
-		if err := t.stable("crowd", s.members); err != nil {
-			return err
-		}
-		t.row(s.measure, float64(time.Since(began).Milliseconds()), "ms")
-	}
-	return nil
-}
-
-// stable waits until a group has so many members and they their partitions.
-func (t *kafkaTurn) stable(group string, members int) error {
-	ctx, cancel := context.WithTimeout(t.ctx, 3*time.Minute)
-	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		found, err := kadm.NewClient(client).DescribeGroups(ctx, group)
-		if ctx.Err() != nil {
-			return fmt.Errorf("group %s has not formed: %w", group, errors.Join(err, ctx.Err()))
-		}
-		if g := found[group]; g.State == "Stable" && len(g.Members) >= members {
-			return nil
-		}
-		<-tick.C
-	}
 }

@@ -18,8 +18,22 @@ type spray struct {
 	producers  int
 	partitions int
 	bytes      int // of a record
-	records    int // of all together
+	records    int // of all together, or somewhat less: each sends as many as the others
 	linger     time.Duration
+	tls        bool
+	spread     bool // each record to another partition; else one has a batch's worth before the next one's turn
+}
+
+// sent is how many records all send together.
+func (s *spray) sent() int { return s.records / s.producers * s.producers }
+
+// topic names the topic of s.
+func (s *spray) topic() string {
+	name := fmt.Sprintf("spray-%d-%d", s.producers, s.partitions)
+	if s.tls {
+		name += "-tls"
+	}
+	return name
 }
 
 // sprayBuffered is how many records the Go producers keep between them, however many there are. Were it for each of them, 64 would keep all
@@ -44,13 +58,13 @@ func (t *kafkaTurn) manyProducers() error {
 func (t *kafkaTurn) small() error {
 	return errors.Join(
 		t.sprayRow(spray{name: "100 B, no linger, 16 producers", producers: 16, partitions: 6, bytes: 100, records: t.records}),
-		t.sprayRow(spray{name: "2,000 partitions, 16 producers", producers: 16, partitions: 2000, bytes: t.options.bytes, records: t.records, linger: sprayLinger}),
+		t.sprayRow(spray{name: "2,000 partitions, 16 producers", producers: 16, partitions: 2000, bytes: t.options.bytes, records: t.records, linger: sprayLinger, spread: true}),
 	)
 }
 
 // sprayRow adds the rows of a load on a topic of its own: throughput, and what it cost the server by bytes and by requests.
 func (t *kafkaTurn) sprayRow(s spray) error {
-	topic := fmt.Sprintf("spray-%d-%d", s.producers, s.partitions)
+	topic := s.topic()
 	if t.server.process() != nil { // a sink has every topic
 		if err := t.topic(topic, s.partitions); err != nil {
 			return err
@@ -65,9 +79,9 @@ func (t *kafkaTurn) sprayRow(s spray) error {
 	if err != nil {
 		return err
 	}
-	gib := float64(s.records*s.bytes) / (1 << 30)
+	gib := float64(s.sent()*s.bytes) / (1 << 30)
 	t.row("produce, "+s.name, gib*1024/took.Seconds(), "MiB/s")
-	t.row("produce, "+s.name+", records", float64(s.records)/took.Seconds(), "rec/s")
+	t.row("produce, "+s.name+", records", float64(s.sent())/took.Seconds(), "rec/s")
 	if t.server.process() != nil {
 		t.row("produce, "+s.name+", server CPU", cost.Seconds()/gib, "s/GiB")
 		t.row("produce, "+s.name+", server CPU by requests", cost.Seconds()/float64(requests)*1e6, "s/M")
@@ -78,10 +92,19 @@ func (t *kafkaTurn) sprayRow(s spray) error {
 // spray produces all records of s and returns how long it took until the last was acknowledged, and how many requests that were.
 func (t *kafkaTurn) spray(topic string, s spray) (time.Duration, int64, error) {
 	var requests produceRequests
+	options := []kgo.Opt{
+		kgo.SeedBrokers(t.server.address()), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(s.linger), kgo.WithHooks(&requests),
+		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(max(1, sprayBuffered/s.producers)),
+	}
+	if s.tls {
+		options = append(options, t.throughTLS()...)
+	}
+	if s.spread {
+		options = append(options, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+	}
 	clients := make([]*kgo.Client, s.producers)
 	for i := range clients {
-		c, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(s.linger),
-			kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(max(1, sprayBuffered/s.producers)), kgo.WithHooks(&requests))
+		c, err := kgo.NewClient(options...)
 		if err != nil {
 			return 0, 0, err
 		}

@@ -35,6 +35,9 @@ type produced4 struct {
 // produce sends records through the perf tool, a tenth more at first that do not count. throughput -1 = as fast as it goes.
 func (t *kafkaTurn) produce(topic string, records, throughput int, properties ...string) (produced4, error) {
 	warm := min(records/10, 100_000)
+	if throughput > 0 {
+		warm = max(warm, rateWarmUp*throughput) // or the latencies are those of a client that starts
+	}
 	args := []string{
 		"--topic", topic, "--num-records", strconv.Itoa(records + warm), "--warmup-records", strconv.Itoa(warm),
 		"--record-size", strconv.Itoa(t.options.bytes), "--throughput", strconv.Itoa(throughput), "--command-property", "acks=all",
@@ -45,6 +48,9 @@ func (t *kafkaTurn) produce(topic string, records, throughput int, properties ..
 	}
 	return parseProduced(text)
 }
+
+// rateWarmUp is for how many seconds a client that has a rate to keep is not measured.
+const rateWarmUp = 3
 
 var number = regexp.MustCompile(`\d+(\.\d+)?`)
 

@@ -2,7 +2,7 @@
 //
 //	go run ./bench kafka      against Apache Kafka, by Kafka's own Java tools (and a Go client where they cannot)
 //	go run ./bench kinesis    against ferrokinesis, by a raw generator that costs little
-//	go run ./bench scale      alone: memory with many shards and connections, start with a large log
+//	go run ./bench scale      alone: memory with many shards and connections or 10,000 idle ones, start with a large log
 //
 // freshet acknowledges what is on disk; Kafka and ferrokinesis do not unless the row says fsync. The raw rows stay in bench/rows, one file per run of
 // this program. Machines are shared and noisy: quote medians and ratios, never one row.
@@ -13,10 +13,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
-	"syscall"
 	"time"
 
 	"github.com/freshet/freshet/tests/process"
@@ -36,15 +34,7 @@ type options struct {
 	subjects *regexp.Regexp // which subjects
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
-		os.Exit(1)
-	}
-}
+func main() { process.Main("bench", run) }
 
 func run(ctx context.Context, args []string) error {
 	suites := map[string]func(context.Context, options, *rows) error{"kafka": benchKafka, "kinesis": benchKinesis, "scale": benchScale}

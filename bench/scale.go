@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +22,9 @@ const (
 	scaleConnections = 1000
 	// scaleProducers fill the log, each a client of its own.
 	scaleProducers = 8
+	// idleTopics of idlePartitions each are only there.
+	idleTopics     = 1000
+	idlePartitions = 10
 )
 
 // benchScale measures what grows with a node: its memory with many shards and connections, its start with a large log. There is no peer.
@@ -47,6 +52,11 @@ func (t *kafkaTurn) scale() error {
 	if t.options.only.MatchString("crowd") {
 		if err := t.crowd(); err != nil {
 			return fmt.Errorf("crowd: %w", err)
+		}
+	}
+	if t.options.only.MatchString("idle") {
+		if err := t.idle(); err != nil {
+			return fmt.Errorf("idle: %w", err)
 		}
 	}
 	if !t.options.only.MatchString("log") {
@@ -102,6 +112,58 @@ func (t *kafkaTurn) crowd() error {
 	t.row("crowd, records there and back", float64(received.Load()), "")
 	t.row("crowd, most resident", float64(peak)/(1<<20), "MiB")
 	return nil
+}
+
+// idle has idleTopics with idlePartitions each, and looks at what they cost: memory, files, and time when the node starts again, in order and not.
+func (t *kafkaTurn) idle() error {
+	before, err := t.files()
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(t.server.address()))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	topics := make([]string, idleTopics)
+	for i := range topics {
+		topics[i] = fmt.Sprintf("idle-%04d", i)
+	}
+	created, err := kadm.NewClient(client).CreateTopics(t.ctx, idlePartitions, 1, nil, topics...)
+	if err = errors.Join(err, created.Error()); err != nil {
+		return err
+	}
+	t.row("idle, partitions", idleTopics*idlePartitions, "")
+	if err := t.resident("idle, resident when made"); err != nil {
+		return err
+	}
+	after, err := t.files()
+	if err != nil {
+		return err
+	}
+	t.row("idle, files more", float64(after-before), "")
+	t.server.process().Kill()
+	if err := t.start("idle, start after kill -9"); err != nil {
+		return err
+	}
+	if err := t.server.process().Stop(time.Minute); err != nil {
+		return err
+	}
+	if err := t.start("idle, start after a stop"); err != nil {
+		return err
+	}
+	return t.resident("idle, resident")
+}
+
+// files counts those in the server's directory.
+func (t *kafkaTurn) files() (n int, err error) {
+	err = filepath.WalkDir(t.dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			n++
+		}
+		return err
+	})
+	return n, err
 }
 
 // roundTrips sends a record at a time and waits until it comes back.

@@ -69,6 +69,7 @@ func sinkTurn(ctx context.Context, o options, out *rows, run int, tools *kit.Kaf
 
 func (s *sink) start(context.Context, string) (time.Duration, error) { return 0, nil }
 func (s *sink) address() string                                      { return s.listener.Addr().String() }
+func (s *sink) secured() string                                      { return "" }
 func (s *sink) process() *process.Process                            { return nil }
 
 func (s *sink) accept() {
