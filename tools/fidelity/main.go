@@ -16,12 +16,14 @@ import (
 	"github.com/freshet/freshet/internal/protocol/kafka"
 	"github.com/freshet/freshet/internal/service/firehose"
 	"github.com/freshet/freshet/internal/service/kinesis"
+	"github.com/freshet/freshet/internal/service/msk"
+	"github.com/freshet/freshet/internal/service/secrets"
 	"github.com/freshet/freshet/internal/service/sts"
 )
 
 // services lists the APIs in the order of the page. Their handlers are never called: a service without its dependencies will do.
 func services() []aws.Service {
-	return []aws.Service{new(kinesis.Service).API(), new(firehose.Service).API(), sts.API()}
+	return []aws.Service{new(kinesis.Service).API(), new(firehose.Service).API(), sts.API(), new(msk.Service).API(), new(secrets.Service).API()}
 }
 
 func main() {
@@ -36,7 +38,7 @@ func main() {
 }
 
 func run(path string, check bool) error {
-	page := render(services(), kafka.TopicSettings())
+	page := render(services(), kafka.TopicSettings(), kafka.BrokerSettings())
 	if !check {
 		return os.WriteFile(path, page, 0o644)
 	}

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/freshet/freshet/internal/protocol/aws"
 	"github.com/freshet/freshet/internal/protocol/kafka"
+	"github.com/freshet/freshet/internal/protocol/kafka/brokerconfig"
 )
 
 const head = `# Fidelity
@@ -23,13 +25,14 @@ Members that a service's model does not have are dropped, as AWS does. Operation
 ` + "`UnknownOperationException`" + ` (` + "`InvalidAction`" + ` in the query protocol) and the operation's name.
 `
 
-func render(services []aws.Service, topics []kafka.TopicSetting) []byte {
+func render(services []aws.Service, topics []kafka.TopicSetting, brokers []brokerconfig.Setting) []byte {
 	var b bytes.Buffer
 	b.WriteString(head)
 	for _, s := range services {
 		renderService(&b, s)
 	}
 	renderTopics(&b, topics)
+	renderBrokers(&b, brokers)
 	return b.Bytes()
 }
 
@@ -51,6 +54,7 @@ func renderService(b *bytes.Buffer, s aws.Service) {
 	if len(others) > 0 {
 		fmt.Fprintf(b, "\nNot served: %s.\n", strings.Join(others, ", "))
 	}
+	renderRefused(b, s.Refused)
 	if len(lines) == 0 {
 		return
 	}
@@ -67,6 +71,20 @@ func renderService(b *bytes.Buffer, s aws.Service) {
 	}
 	renderReasons(b, "Stored", lines, aws.LevelStored)
 	renderReasons(b, "Refused", lines, aws.LevelRefused)
+}
+
+// renderRefused lists each reason for which operations are refused once, with their names.
+func renderRefused(b *bytes.Buffer, refused map[string]string) {
+	of := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(refused)) {
+		of[refused[name]] = append(of[refused[name]], name)
+	}
+	for i, reason := range slices.Sorted(maps.Keys(of)) {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(b, "- %s: %s\n", strings.Join(of[reason], ", "), reason)
+	}
 }
 
 func members(lines []aws.Line, level aws.Level) string {
@@ -107,5 +125,25 @@ func renderTopics(b *bytes.Buffer, topics []kafka.TopicSetting) {
 	b.WriteString("\n## Kafka topic configs\n\nUnknown configs are refused with INVALID_CONFIG.\n\n| config | default | effect | |\n|---|---|---|---|\n")
 	for _, t := range topics {
 		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", t.Key, t.Default, t.Effect, strings.ReplaceAll(t.Doc, "|", "\\|"))
+	}
+}
+
+// renderBrokers lists those that can be altered while a broker runs, then those that cannot.
+func renderBrokers(b *bytes.Buffer, settings []brokerconfig.Setting) {
+	const head = "| config | default | effect | |\n|---|---|---|---|\n"
+	row := func(s *brokerconfig.Setting) {
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", s.Key, s.Default, s.Effect, strings.ReplaceAll(s.Doc, "|", "\\|"))
+	}
+	b.WriteString("\n## Kafka broker configs\n\nThose that Apache Kafka lets be altered while a broker runs; unknown ones are refused with INVALID_REQUEST.\n\n" + head)
+	for i := range settings {
+		if !settings[i].ReadOnly() {
+			row(&settings[i])
+		}
+	}
+	b.WriteString("\nThose that a broker is started with, or that say what it is:\n\n" + head)
+	for i := range settings {
+		if settings[i].ReadOnly() {
+			row(&settings[i])
+		}
 	}
 }
