@@ -472,6 +472,11 @@ func TestMarkersOfAdministrators(t *testing.T) {
 }
 
 // TestFranzConsumesTransformsAndProduces runs an exactly-once loop whose sessions abort now and then: each input is there once in the output.
+//
+// A life may end early by a fault of franz-go 1.22.2. When it learns the partitions of a topic, it hands them the records that have waited for them
+// before it stores them for others to find (storePartitionsUpdate). If the first transaction of the client is over before that, EndTransaction
+// finds no partitions whose sequences to begin anew: the second transaction has the next epoch and goes on with the old sequences, which is out of order
+// to the server, as to Apache Kafka. Nothing of it is committed, and the next life takes up from there. It takes a busy machine, so it is seldom.
 func TestFranzConsumesTransformsAndProduces(t *testing.T) {
 	t.Parallel()
 	n := start(t, noDelay)
@@ -485,9 +490,16 @@ func TestFranzConsumesTransformsAndProduces(t *testing.T) {
 	if err := feeder.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	done := 0
+	done, outOfOrder := 0, 0
 	for life := 0; done < inputs && life < 50; life++ {
-		done += n.transform(t, life, inputs-done)
+		committed, err := n.transform(t, life, inputs-done)
+		if done += committed; err != nil {
+			t.Logf("life %d: %v", life, err)
+			outOfOrder++
+		}
+	}
+	if outOfOrder > 3 {
+		t.Errorf("%d lives were out of order", outOfOrder)
 	}
 	seen := map[string]int{}
 	for _, r := range n.consume(t, "out", inputs, kgo.FetchIsolationLevel(kgo.ReadCommitted())) {
@@ -495,6 +507,11 @@ func TestFranzConsumesTransformsAndProduces(t *testing.T) {
 	}
 	if len(seen) != inputs {
 		t.Errorf("%d of %d inputs are in the output", len(seen), inputs)
+	}
+	for input, times := range seen {
+		if times != 1 {
+			t.Errorf("input %s is in the output %d times", input, times)
+		}
 	}
 	for i, st := range []stream.Name{"in", "out"} {
 		s, err := n.log.Stream(t.Context(), st)
@@ -509,8 +526,9 @@ func TestFranzConsumesTransformsAndProduces(t *testing.T) {
 	}
 }
 
-// transform is one life of the loop: it commits a few batches, aborts some, and dies within a transaction. It returns how many records it committed.
-func (n *node) transform(t *testing.T, life, want int) int {
+// transform is one life of the loop: it commits a few batches, aborts some, and dies within a transaction. It returns how many records it committed,
+// and what ended it early if that was the second transaction's being out of order.
+func (n *node) transform(t *testing.T, life, want int) (int, error) {
 	t.Helper()
 	session, err := kgo.NewGroupTransactSession(
 		kgo.SeedBrokers(n.addr), kgo.TransactionalID("loop"), kgo.ConsumerGroup("loop"), kgo.ConsumeTopics("in"), kgo.DefaultProduceTopic("out"),
@@ -535,9 +553,12 @@ func (n *node) transform(t *testing.T, life, want int) int {
 			t.Fatal(err)
 		}
 		if round == 3 && done < want {
-			return done // dies
+			return done, nil // dies
 		}
 		committed, err := session.End(t.Context(), kgo.TransactionEndTry((life+round)%3 != 0))
+		if round == 1 && errors.Is(err, kerr.OutOfOrderSequenceNumber) {
+			return done, err
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -545,10 +566,10 @@ func (n *node) transform(t *testing.T, life, want int) int {
 			done += fetches.NumRecords()
 		}
 		if done >= want {
-			return done
+			return done, nil
 		}
 	}
-	return done
+	return done, nil
 }
 
 // TestTheNodeAbortsByItsClock: a transaction whose producer is silent holds readers up no longer than its timeout.
