@@ -39,8 +39,16 @@ func openDirect(name string) (*os.File, error) {
 	return f, err
 }
 
-// prefetch begins to read into the page cache; what the system cannot do loses nothing.
-func prefetch(f *os.File, at, n int64) { _ = unix.Fadvise(int(f.Fd()), at, n, unix.FADV_WILLNEED) }
+// prefetch begins to read into the page cache; what the system cannot do loses nothing. One call reads no more than the larger of the disk's largest
+// request and its usual read-ahead, and leaves the rest out: so it is asked in steps of what is the least of the latter.
+func prefetch(f *os.File, at, n int64) {
+	const step = 128 << 10
+	for ; n > 0; at, n = at+step, n-step {
+		if err := unix.Fadvise(int(f.Fd()), at, min(n, step), unix.FADV_WILLNEED); err != nil {
+			return
+		}
+	}
+}
 
 // adviseRandom turns read-ahead off: a page read ahead of a direct write could show what was there before it.
 func adviseRandom(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM) } // advice: what refuses it loses nothing
