@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,12 +15,47 @@ import (
 // groupMembers is the size of the large groups, before one more joins.
 const groupMembers = 500
 
-// groups measures a large group of each protocol.
+// groups measures the first member of a small group, and a large group of each protocol.
 func (t *kafkaTurn) groups() error {
 	if err := t.topic("crowded", groupMembers); err != nil {
 		return err
 	}
+	if err := t.firstJoin(); err != nil {
+		return err
+	}
 	return errors.Join(t.group(groupKind{name: "group"}), t.group(groupKind{name: "consumer group (848)", next: true}))
+}
+
+// firstJoin measures how long a client that is started takes until it has partitions, as the only member of a classic group: the median of several. That of
+// a Java client, "first group join", has the start of its machine in it.
+func (t *kafkaTurn) firstJoin() error {
+	took := make([]float64, 5)
+	for i := range took {
+		assigned := make(chan struct{}, 1)
+		began := time.Now()
+		c, err := kgo.NewClient(
+			kgo.SeedBrokers(t.server.address()), kgo.ConsumerGroup(fmt.Sprint("first-", i)), kgo.ConsumeTopics("crowded"), kgo.WithContext(t.ctx),
+			kgo.DisableAutoCommit(), kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { assigned <- struct{}{} }),
+		)
+		if err != nil {
+			return err
+		}
+		select {
+		case <-assigned:
+			took[i] = float64(time.Since(began).Microseconds()) / 1000
+		case <-t.ctx.Done():
+			err = context.Cause(t.ctx)
+		case <-time.After(time.Minute):
+			err = errors.New("a group of one has not formed in a minute")
+		}
+		c.Close()
+		if err != nil {
+			return err
+		}
+	}
+	slices.Sort(took)
+	t.row("first group join, Go client", took[len(took)/2], "ms")
+	return nil
 }
 
 // groupKind is the protocol of a group: classic, or next, that of KIP-848.
@@ -71,7 +107,7 @@ func (k groupKind) group() string {
 func (t *kafkaTurn) member(kind groupKind) (*kgo.Client, error) {
 	options := []kgo.Opt{
 		kgo.SeedBrokers(t.server.address()), kgo.ConsumerGroup(kind.group()), kgo.ConsumeTopics("crowded"), kgo.WithContext(t.ctx),
-		kgo.Balancers(kgo.RangeBalancer()), kgo.HeartbeatInterval(500 * time.Millisecond), kgo.FetchMaxWait(5 * time.Second), kgo.DisableAutoCommit(),
+		kgo.Balancers(kgo.RangeBalancer()), kgo.HeartbeatInterval(100 * time.Millisecond), kgo.FetchMaxWait(5 * time.Second), kgo.DisableAutoCommit(),
 	}
 	if kind.next {
 		options = append(options, kgo.ServerSideBalancer())
