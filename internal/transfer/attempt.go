@@ -90,19 +90,20 @@ func (t *Transfer) places(ctx context.Context) ([]*partition, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, err := t.source.starts(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	stable, err := t.source.stable(ctx, names)
-	if err != nil {
-		return nil, err
-	}
 	begin, err := t.target.starts(ctx, names)
 	if err != nil {
 		return nil, err
 	}
 	ends, err := t.target.ends(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	// After the target's: another transfer that does not know yet that it is over may copy meanwhile what the source did not have before.
+	from, err := t.source.starts(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	stable, err := t.source.stable(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +217,7 @@ func (t *Transfer) verify(ctx context.Context, parts []*partition, begin offsets
 			if err != nil {
 				return err
 			}
-			h, ok := lastOf(raw)
+			h, ok := batchOf(raw, p.at-1) // behind it may be what another transfer writes that does not know yet that it is over
 			ours := ok && t.ledger.producers[h.ProducerID] && h.ProducerEpoch == producerEpoch && h.BaseSequence == sequence(h.BaseOffset) && h.LastOffset() == p.at-1
 			if !ours {
 				t.failTopic(p.topic.name, fmt.Errorf("others have written to partition %d of the target since it was copied to", p.number))

@@ -250,15 +250,15 @@ func stamped(p *piece, producer int64) []byte {
 	return p.bytes
 }
 
-// lastOf returns the header of the last batch in what was fetched.
-func lastOf(raw []byte) (h batch.Header, ok bool) {
+// batchOf returns the header of the batch with an offset in what was fetched.
+func batchOf(raw []byte, offset int64) (h batch.Header, ok bool) {
 	for {
 		size, whole := batch.Size(raw)
 		if !whole || size > len(raw) {
-			return h, ok
+			return h, false
 		}
-		if parsed, err := batch.Parse(raw); err == nil {
-			h, ok = parsed, true
+		if h, err := batch.Parse(raw); err == nil && h.LastOffset() >= offset {
+			return h, h.BaseOffset <= offset
 		}
 		raw = raw[size:]
 	}

@@ -392,6 +392,7 @@ func TestOneOfTwoTransfersEnds(t *testing.T) {
 	from.write("t", 0, want[:100]...)
 	var both sync.WaitGroup
 	var errs [2]error
+	var reports [2]func() transfer.Report
 	var stops [2]context.CancelFunc
 	for i := range errs {
 		tr := newTransfer(t, from, to, transfer.Config{Follow: true})
@@ -399,6 +400,7 @@ func TestOneOfTwoTransfersEnds(t *testing.T) {
 		var ctx context.Context
 		ctx, stops[i] = context.WithCancel(t.Context())
 		defer stops[i]()
+		reports[i] = tr.Report
 		both.Go(func() { errs[i] = tr.Run(ctx) })
 		if i == 0 {
 			clocktest.Eventually(t, "some records", func() bool { return tr.Progress().Records > 0 })
@@ -414,7 +416,7 @@ func TestOneOfTwoTransfersEnds(t *testing.T) {
 	stops[1]()
 	both.Wait()
 	if errs[1] != nil || errs[0] != nil && !strings.Contains(errs[0].Error(), "another transfer") {
-		t.Errorf("the first ended with %v, the second with %v", errs[0], errs[1])
+		t.Errorf("the first ended with %v, the second with %v: %+v and %+v", errs[0], errs[1], reports[0]().Topics, reports[1]().Topics)
 	}
 	if got := to.read("t", 0); !slices.Equal(got, want) {
 		t.Errorf("%d records: %q", len(got), got)
