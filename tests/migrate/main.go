@@ -4,7 +4,7 @@
 //	go run ./tests/migrate [-seed N] [-kills N] [-records N] [-source ADDRESS]
 //
 // The source has transactions (committed, aborted, one open), compacted, trimmed and log-stamped topics, every codec, records without key, value or
-// both. Importer, node and Kafka are killed in turn in the middle. Then the import follows a source that is being written to, and is killed again.
+// both. Importer, node and Kafka are killed in turn in the middle. Then the import follows a source that is being written to, and they are killed again.
 package main
 
 import (
@@ -92,7 +92,8 @@ func (r *rig) startKafka(ctx context.Context) (*kafka, error) {
 		return nil, err
 	}
 	peer.Heap = "512m"
-	peer.Settings = "group.initial.rebalance.delay.ms=0\nlog.cleaner.backoff.ms=300\nlog.initial.task.delay.ms=100\n"
+	// A Kafka that is killed has again what was deleted since its last checkpoint of where logs start: it makes one each minute else.
+	peer.Settings = "group.initial.rebalance.delay.ms=0\nlog.cleaner.backoff.ms=300\nlog.initial.task.delay.ms=100\nlog.flush.start.offset.checkpoint.interval.ms=100\n"
 	addresses, err := process.FreeAddresses(1)
 	if err != nil {
 		return nil, err

@@ -163,10 +163,8 @@ func fillCompacted(ctx context.Context, r *rig, address string, admin *kadm.Clie
 			fmt.Printf("compaction has left %d of %d records\n", n, r.records)
 			return nil
 		}
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := pause(ctx, 500*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }
@@ -247,24 +245,45 @@ func fillGroups(ctx context.Context, r *rig, source *kafka, admin *kadm.Client) 
 	return nil
 }
 
-// writeOn ends the open transaction and writes more, while the import follows.
+// writeOn ends the open transaction and writes more, while the import follows. Kafka may be killed meanwhile: what fails is written anew by another process
+// of the same transactional id, so that the source has some records twice, and some in transactions that were aborted.
 func writeOn(ctx context.Context, address string, open *kgo.Client, seed uint64) error {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	if err := open.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return err
 	}
+	cl, err := transactor(address, "open")
+	if err != nil {
+		return err
+	}
+	defer func() { cl.Close() }()
 	for range 40 {
-		if err := transact(ctx, open, rnd, 1+rnd.IntN(300), rnd.IntN(3) > 0); err != nil {
-			return err
+		for {
+			err := errors.Join(transact(ctx, cl, rnd, 1+rnd.IntN(300), rnd.IntN(3) > 0), produce(ctx, address, "m-plain", rnd, 100, kgo.ZstdCompression()))
+			if err == nil {
+				break
+			}
+			fmt.Println("written anew:", err)
+			cl.Close()
+			if cl, err = transactor(address, "open"); err != nil {
+				return err
+			}
+			if err := pause(ctx, time.Second); err != nil {
+				return err
+			}
 		}
-		if err := produce(ctx, address, "m-plain", rnd, 100, kgo.ZstdCompression()); err != nil {
+		if err := pause(ctx, time.Duration(rnd.IntN(200))*time.Millisecond); err != nil {
 			return err
-		}
-		select {
-		case <-time.After(time.Duration(rnd.IntN(200)) * time.Millisecond):
-		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
 	}
 	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

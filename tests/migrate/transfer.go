@@ -57,16 +57,22 @@ func (r *rig) transferWithKills(ctx context.Context, k *kafka, verb string) erro
 			return fmt.Errorf("%w\n%s", context.Cause(ctx), p.Tail(4000))
 		case <-wait:
 		}
-		who := []string{"transfer", "node", "Kafka"}[n%3]
-		if k.Broker == nil && who == "Kafka" {
-			who = "transfer"
-		}
+		who := victim(k, n)
 		n++
 		killed[who]++
 		if p, err = r.kill(ctx, who, p, k, verb); err != nil {
 			return err
 		}
 	}
+}
+
+// victim says who is killed as the n-th: each of the three in turn, but not a Kafka that is somebody else's.
+func victim(k *kafka, n int) string {
+	who := []string{"transfer", "node", "Kafka"}[n%3]
+	if k.Broker == nil && who == "Kafka" {
+		who = "transfer"
+	}
+	return who
 }
 
 // kill ends one of the three without warning and starts it again.
@@ -108,12 +114,10 @@ func (r *rig) follow(ctx context.Context, k *kafka, open *kgo.Client) error {
 	written := make(chan error, 1)
 	go func() { written <- writeOn(ctx, k.address, open, r.rnd.Uint64()) }()
 	for n := range r.kills {
-		select {
-		case <-time.After(time.Duration(300+r.rnd.IntN(1200)) * time.Millisecond):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := pause(ctx, time.Duration(300+r.rnd.IntN(1200))*time.Millisecond); err != nil {
+			return err
 		}
-		if p, err = r.kill(ctx, []string{"transfer", "node"}[n%2], p, k, "import", "--follow"); err != nil {
+		if p, err = r.kill(ctx, victim(k, n), p, k, "import", "--follow"); err != nil {
 			return err
 		}
 	}
