@@ -213,23 +213,7 @@ func ownedOf(s string) []Partitions {
 	return all
 }
 
-func (p *consumerPlayer) wait(d time.Duration) string {
-	var out strings.Builder
-	end := p.now.Add(d)
-	for {
-		next := p.m.Deadline()
-		if next.IsZero() || next.After(end) {
-			p.now = end
-			return out.String()
-		}
-		fmt.Fprintf(&out, "after %v:\n", next.Sub(p.now))
-		if next.After(p.now) {
-			p.now = next
-		}
-		p.m.Tick(p.now)
-		out.WriteString(p.outcome())
-	}
-}
+func (p *consumerPlayer) wait(d time.Duration) string { return wait(&p.now, d, p.m, p.outcome) }
 
 func (p *consumerPlayer) restart() {
 	doc := ConsumerDocument{Type: ConsumerType}

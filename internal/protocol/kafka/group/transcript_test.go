@@ -148,22 +148,28 @@ func (p *player) play(words []string) string {
 	return direct + p.outcome()
 }
 
-// wait moves the time, and ticks at each deadline on the way.
-func (p *player) wait(d time.Duration) string {
+func (p *player) wait(d time.Duration) string { return wait(&p.now, d, p.machine, p.outcome) }
+
+// wait moves the time, and ticks at each deadline on the way. It returns what comes of that.
+func wait(now *time.Time, d time.Duration, m interface {
+	Deadline() time.Time
+	Tick(now time.Time)
+}, outcome func() string,
+) string {
 	var out strings.Builder
-	end := p.now.Add(d)
+	end := now.Add(d)
 	for {
-		next := p.machine.Deadline()
+		next := m.Deadline()
 		if next.IsZero() || next.After(end) {
-			p.now = end
+			*now = end
 			return out.String()
 		}
-		fmt.Fprintf(&out, "after %v:\n", next.Sub(p.now))
-		if next.After(p.now) {
-			p.now = next
+		fmt.Fprintf(&out, "after %v:\n", next.Sub(*now))
+		if next.After(*now) {
+			*now = next
 		}
-		p.machine.Tick(p.now)
-		out.WriteString(p.outcome())
+		m.Tick(*now)
+		out.WriteString(outcome())
 	}
 }
 
