@@ -49,8 +49,13 @@ type blockPool struct {
 	free []*block
 }
 
-// freeBlocks bounds the blocks kept for later.
-const freeBlocks = 4
+const (
+	// blockGroups is how many full groups a block has room for. With one, a call larger than GroupBytes, which is a group by itself, would have to
+	// have memory made for it, cleared and given up again: a client that fills six batches of 1 MiB before it sends them does that with each.
+	blockGroups = 2
+	// freeBlocks bounds the blocks kept for later.
+	freeBlocks = 2
+)
 
 func newBlockPool(size int) *blockPool {
 	return &blockPool{size: (size + vfs.DirectAlign - 1) / vfs.DirectAlign * vfs.DirectAlign}

@@ -46,3 +46,27 @@ func TestPinnedMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d bytes are pinned, and nobody has them", pinned)
 	}
 }
+
+// TestBlocksOfLargeCallsAreUsedAgain: calls larger than a group, as long as two of those hold them, go into the same few blocks again and again.
+func TestBlocksOfLargeCallsAreUsedAgain(t *testing.T) {
+	c := tiny(vfs.NewMem())
+	e := mustOpen(t, c)
+	closing(t, e)
+	s, err := e.Create(t.Context(), stream.Spec{Name: "s", Shards: 3})
+	must(t, err)
+	var entries []stream.Append
+	for i := range int32(3) {
+		entries = append(entries, stream.Append{Shard: s.Shard(i), Batch: batchOf(int(e.cfg.GroupBytes) / 2)})
+	}
+	blocks := map[*block]bool{}
+	const calls = 100
+	for range calls {
+		<-e.Append(t.Context(), entries).Done()
+		e.mu.Lock()
+		blocks[e.open.block] = true
+		e.mu.Unlock()
+	}
+	if most := int(e.cfg.TailBytes)/e.pool.size + freeBlocks + 2; len(blocks) > most {
+		t.Errorf("%d calls took %d blocks, %d would do", calls, len(blocks), most)
+	}
+}

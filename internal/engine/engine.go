@@ -129,7 +129,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg:       cfg,
 		lock:      lock,
-		pool:      newBlockPool(int(cfg.GroupBytes)),
+		pool:      newBlockPool(blockGroups * int(cfg.GroupBytes)),
 		tail:      tail{budget: cfg.TailBytes},
 		room:      make(chan struct{}),
 		ahead:     map[state.Key]*document{},
