@@ -231,9 +231,6 @@ func (c *collector) take(s *shard, r *run, x *format.Extent, from stream.Offset,
 // one by one.
 const sparsePart = 16
 
-// maxFetchAhead bounds how much more than it was asked for a Read has the system read.
-const maxFetchAhead = 8 * mib
-
 // minBuffer is the least memory taken at once for reads from files.
 const minBuffer = 64 * kib
 
@@ -252,13 +249,13 @@ func (r *run) wanted(left int) (bytes, batches int, end int64) {
 }
 
 // prefetch asks the system to begin reading all that is wanted of r, with what other shards have in between: it comes in one go, and who
-// reads one shard of a stream most often reads the others too. And as much again: who reads on finds it there, and the disk does not wait for
-// readers while they have something to do.
+// reads one shard of a stream most often reads the others too. No more: what is to be read next is asked for by reading ahead, and more reads before
+// the disk only keep the syncs of producers waiting.
 func (c *collector) prefetch(r *run) {
 	bytes, batches, end := r.wanted(c.left)
 	from := int64(r.extents[0].Position)
 	if batches > 1 && int64(bytes) >= (end-from)/sparsePart {
-		r.file.prefetch(from, min(end+min(end-from, maxFetchAhead), r.file.end.Load()))
+		r.file.prefetch(from, end)
 	}
 }
 
