@@ -193,10 +193,7 @@ func (t *kafkaTurn) resident(measure string) error {
 
 // whole measures everything. The last steps stop and kill the server.
 func (t *kafkaTurn) whole() error {
-	for _, s := range []struct {
-		name string
-		run  func() error
-	}{
+	return t.steps([]step{
 		{"produce", t.throughput},
 		{"latency", t.latency},
 		{"consume", t.consume},
@@ -210,14 +207,25 @@ func (t *kafkaTurn) whole() error {
 		{"group", t.groups},
 		{"catch-up", t.catchUp},
 		{"start", t.restarts},
-	} {
+	})
+}
+
+// step is a part of a turn that -only chooses by its name.
+type step struct {
+	name string
+	run  func() error
+}
+
+// steps runs those that were chosen, and adds what the server, if it is a process that still runs, then has in memory.
+func (t *kafkaTurn) steps(all []step) error {
+	for _, s := range all {
 		if !t.options.only.MatchString(s.name) {
 			continue
 		}
 		if err := s.run(); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if s.name != "start" {
+		if s.name != "start" && t.server.process() != nil {
 			if err := t.resident("resident after " + s.name); err != nil {
 				return err
 			}
@@ -282,10 +290,8 @@ func (t *kafkaTurn) cost(work func() error) (time.Duration, error) {
 }
 
 func (t *kafkaTurn) latency() error {
-	if t.server.process() != nil { // a sink has every topic
-		if err := t.topic("rate", 6); err != nil {
-			return err
-		}
+	if err := t.topic("rate", 6); err != nil {
+		return err
 	}
 	p, err := t.produce("rate", t.options.rate*t.options.seconds, t.options.rate)
 	if err != nil {

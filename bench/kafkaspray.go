@@ -68,10 +68,8 @@ func (t *kafkaTurn) small() error {
 // sprayRow adds the rows of a load on a topic of its own: throughput, and what it cost the server by bytes and by requests.
 func (t *kafkaTurn) sprayRow(s spray) error {
 	topic := s.topic()
-	if t.server.process() != nil { // a sink has every topic
-		if err := t.topic(topic, s.partitions); err != nil {
-			return err
-		}
+	if err := t.topic(topic, s.partitions); err != nil {
+		return err
 	}
 	var took time.Duration
 	var requests int64

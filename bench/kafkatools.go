@@ -20,7 +20,11 @@ func (t *kafkaTurn) tool(name string, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
+// topic makes a topic; a sink has every one.
 func (t *kafkaTurn) topic(name string, partitions int) error {
+	if t.server.process() == nil {
+		return nil
+	}
 	_, err := t.tool("topics", "--create", "--topic", name, "--partitions", strconv.Itoa(partitions))
 	return err
 }

@@ -46,20 +46,8 @@ func sinkTurn(ctx context.Context, o options, out *rows, run int, tools *kit.Kaf
 	s.host, s.port = host, int32(number)
 	go s.accept()
 	t := &kafkaTurn{ctx: ctx, options: o, out: out, run: run, subject: "sink", server: s, tools: tools, records: o.records}
-	if o.only.MatchString("latency") {
-		if err := t.latency(); err != nil {
-			return err
-		}
-	}
-	if o.only.MatchString("producers") {
-		if err := t.manyProducers(); err != nil {
-			return err
-		}
-	}
-	if o.only.MatchString("small") {
-		if err := t.small(); err != nil {
-			return err
-		}
+	if err := t.steps([]step{{"latency", t.latency}, {"producers", t.manyProducers}, {"small", t.small}}); err != nil {
+		return err
 	}
 	if !o.only.MatchString("produce") {
 		return nil
