@@ -202,6 +202,7 @@ func (t *kafkaTurn) whole() error {
 		{"producers", t.manyProducers},
 		{"tls", t.encrypted},
 		{"small", t.small},
+		{"prepared", t.prepared},
 		{"transactions", t.transactions},
 		{"fan-out", t.fanOut},
 		{"group", t.groups},

@@ -46,7 +46,7 @@ func sinkTurn(ctx context.Context, o options, out *rows, run int, tools *kit.Kaf
 	s.host, s.port = host, int32(number)
 	go s.accept()
 	t := &kafkaTurn{ctx: ctx, options: o, out: out, run: run, subject: "sink", server: s, tools: tools, records: o.records}
-	if err := t.steps([]step{{"latency", t.latency}, {"producers", t.manyProducers}, {"small", t.small}}); err != nil {
+	if err := t.steps([]step{{"latency", t.latency}, {"producers", t.manyProducers}, {"small", t.small}, {"prepared", t.prepared}}); err != nil {
 		return err
 	}
 	if !o.only.MatchString("produce") {
