@@ -23,7 +23,7 @@ const connectTopic, connectLines = "connected", 2000
 // connect runs a worker of Kafka Connect in distributed mode with a source that reads a file into a topic, exactly once, and a sink that writes that
 // topic into another file. Worker and node are killed meanwhile: the topic has each line once and in order, the other file each at least once.
 func connect(ctx context.Context, r *rig) error {
-	address, worker, err := connectWorker(ctx, r)
+	address, worker, err := connectWorker(ctx, r, "exactly.once.source.support=enabled")
 	if err != nil {
 		return err
 	}
@@ -75,8 +75,8 @@ func connect(ctx context.Context, r *rig) error {
 	return judgeConnectFile(ctx, to, p)
 }
 
-// connectWorker returns the worker's REST address and its command.
-func connectWorker(ctx context.Context, r *rig) (string, process.Command, error) {
+// connectWorker returns the worker's REST address and its command. More lines of its properties follow.
+func connectWorker(ctx context.Context, r *rig, more ...string) (string, process.Command, error) {
 	jars, err := connectJars(ctx)
 	if err != nil {
 		return "", process.Command{}, err
@@ -86,14 +86,14 @@ func connectWorker(ctx context.Context, r *rig) (string, process.Command, error)
 		return "", process.Command{}, err
 	}
 	properties := filepath.Join(r.dir, "worker.properties")
-	text := strings.Join([]string{
+	text := strings.Join(append([]string{
 		"bootstrap.servers=" + r.kafka, "group.id=connect", "listeners=HTTP://" + addresses[0],
 		"config.storage.topic=connect-configs", "offset.storage.topic=connect-offsets", "status.storage.topic=connect-status",
 		"config.storage.replication.factor=1", "offset.storage.replication.factor=1", "status.storage.replication.factor=1",
 		"key.converter=org.apache.kafka.connect.storage.StringConverter", "value.converter=org.apache.kafka.connect.storage.StringConverter",
-		"exactly.once.source.support=enabled", "offset.flush.interval.ms=500", "session.timeout.ms=6000", "heartbeat.interval.ms=2000",
+		"offset.flush.interval.ms=500", "session.timeout.ms=6000", "heartbeat.interval.ms=2000",
 		"plugin.discovery=only_scan", "scheduled.rebalance.max.delay.ms=0",
-	}, "\n")
+	}, more...), "\n")
 	if err := os.WriteFile(properties, []byte(text+"\n"), 0o644); err != nil {
 		return "", process.Command{}, err
 	}

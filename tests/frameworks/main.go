@@ -1,11 +1,11 @@
 // Command frameworks runs programs that others have built on Kafka against the real binary, with crashes, and judges what they leave behind:
 //
-//	go run ./tests/frameworks [-seed N] [-kills N] streams|connect|mirror|flink|registry
+//	go run ./tests/frameworks [-seed N] [-kills N] streams|connect|mirror|flink|registry|debezium
 //
 // streams is a word count of Kafka Streams, exactly once; connect copies a file into a topic, exactly once, and the topic into another file; mirror is
 // MirrorMaker 2, which copies topics and groups' offsets from an Apache Kafka; flink is a windowed aggregation of Flink SQL from topic to topic, exactly
-// once; registry is Apicurio Registry, which keeps schemas in a topic. Their processes and the node are killed at random moments. -kafka ADDRESS judges
-// another server, which is not killed.
+// once; registry is Apicurio Registry, which keeps schemas in a topic; debezium captures what changes in a PostgreSQL. Their processes and the node are
+// killed at random moments. -kafka ADDRESS judges another server, which is not killed.
 package main
 
 import (
@@ -20,7 +20,9 @@ import (
 )
 
 // suites are the frameworks by name.
-var suites = map[string]func(context.Context, *rig) error{"streams": wordCount, "connect": connect, "mirror": mirror, "flink": flinkSQL, "registry": registry}
+var suites = map[string]func(context.Context, *rig) error{
+	"streams": wordCount, "connect": connect, "mirror": mirror, "flink": flinkSQL, "registry": registry, "debezium": debezium,
+}
 
 // rig is what a suite works with.
 type rig struct {
@@ -43,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	suite, ok := suites[flags.Arg(0)]
 	if !ok || flags.NArg() != 1 {
-		return fmt.Errorf("usage: frameworks [flags] streams|connect|mirror|flink|registry")
+		return fmt.Errorf("usage: frameworks [flags] streams|connect|mirror|flink|registry|debezium")
 	}
 	dir, err := os.MkdirTemp("", "freshet-frameworks-")
 	if err != nil {
