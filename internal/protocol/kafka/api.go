@@ -49,7 +49,7 @@ func coreAPIs() []api {
 	return []api{
 		{key: kmsg.Produce, min: 0, max: 13, raw: (*Server).produce},
 		{key: kmsg.Fetch, min: 4, max: 18, raw: (*Server).fetch},
-		{key: kmsg.ListOffsets, min: 1, max: 11, serve: call((*Server).listOffsets)},
+		{key: kmsg.ListOffsets, min: 0, max: 11, serve: call((*Server).listOffsets)},
 		{key: kmsg.Metadata, min: 0, max: 13, serve: call((*Server).metadata)},
 		{key: kmsg.ApiVersions, min: 0, max: 4, serve: call((*Server).apiVersions)},
 		{key: kmsg.CreateTopics, min: 0, max: 7, serve: call((*Server).createTopics)},

@@ -21,11 +21,12 @@ const (
 	earliestPendingUpload = -6 // v11, KIP-1023
 )
 
-var offsetQuestions = map[int64]int16{latestOffset: 1, earliestOffset: 1, maxTimestamp: 7, earliestLocal: 8, latestTiered: 9, earliestPendingUpload: 11}
+var offsetQuestions = map[int64]int16{latestOffset: 0, earliestOffset: 0, maxTimestamp: 7, earliestLocal: 8, latestTiered: 9, earliestPendingUpload: 11}
 
-// listOffsets finds offsets by time, or the ends of partitions. v1 answers one offset with its timestamp, v2 knows isolation levels: who reads committed
-// finds nothing from the first open transaction on. v4 knows leader epochs. Of a topic that is not tiered the earliest local offset is the earliest, and
-// there is no tiered or pending one.
+// listOffsets finds offsets by time, or the ends of partitions. v0, which Burrow and other exporters of lag ask whatever is advertised, answers with a list:
+// here of the one offset of v1, or of none. v1 answers one offset with its timestamp, v2 knows isolation levels: who reads committed finds nothing from the
+// first open transaction on. v4 knows leader epochs. Of a topic that is not tiered the earliest local offset is the earliest, and there is no tiered or
+// pending one.
 func (s *Server) listOffsets(ctx context.Context, c *Client, req *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	type asked struct {
@@ -68,6 +69,9 @@ func (s *Server) listOffsets(ctx context.Context, c *Client, req *kmsg.ListOffse
 			}
 			if p.ErrorCode = code(failed); failed != nil {
 				p.Offset, p.Timestamp, p.LeaderEpoch = -1, -1, -1
+			}
+			if req.Version == 0 && p.Offset >= 0 && from.Partitions[i].MaxNumOffsets > 0 {
+				p.OldStyleOffsets = []int64{p.Offset}
 			}
 			to.Partitions = append(to.Partitions, p)
 		}
