@@ -26,9 +26,9 @@ const (
 	targetKey         = 6
 	targetMemberKey   = 7
 	currentMemberKey  = 8
-	classicVersion    = 3 // of the value of a classic group
-	expiringVersion   = 1 // of an offset that says itself when it expires
-	offsetVersion     = 4
+	classicVersion    = 3         // of the value of a classic group
+	expiringVersion   = 1         // of an offset that says itself when it expires
+	offsetVersion     = 3         // 4 adds the topic's id; exporters of lag know none beyond 3
 	fewestMemberBytes = 2 + 2 + 2 // of a key that names a group and a member
 )
 
@@ -51,12 +51,13 @@ func groupOf(key []byte) (id string, offset, ok bool) {
 	return id, version <= offsetKey, r.Complete() == nil
 }
 
-// offsetRecord is a committed offset of a topic that has a name now.
+// offsetRecord is a committed offset of a topic that has a name now. It is written in the newest version that Burrow and its like read: they leave out
+// what they do not know, and with it the group.
 func offsetRecord(id, topic string, c *stream.Cursor) record {
 	key := kmsg.OffsetCommitKey{Version: offsetKey, Group: id, Topic: topic, Partition: c.Shard.Index}
 	value := kmsg.OffsetCommitValue{
 		Version: offsetVersion, Offset: int64(c.Next), LeaderEpoch: c.Epoch, Metadata: c.Metadata,
-		CommitTimestamp: c.Committed.UnixMilli(), TopicID: c.Shard.Stream,
+		CommitTimestamp: c.Committed.UnixMilli(),
 	}
 	if c.Retention != 0 {
 		value.Version, value.ExpireTimestamp = expiringVersion, c.Committed.Add(c.Retention).UnixMilli()
