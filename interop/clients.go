@@ -67,6 +67,8 @@ var clients = []client{
 	{"telemetry-python", "confluent-kafka-python, kafka-client-metrics", "2.16.1", metricsOfKafka, withTools(python("telemetry_client.py"))},
 	{"telemetry-go", "franz-go", "1.22.2", metricsOfKafka, golang("./telemetry")},
 	{"kafkatop", "kafkatop", "1.16", monitored, monitor("lag_client.py")},
+	{"burrow", "Burrow", "1.2.1", monitored, burrow},
+	{"lag-exporter", "prometheus-kafka-consumer-group-exporter", "0.5.5", monitored, monitor("exporter_client.py")},
 	{"java-secured", "Java kafka-clients, aws-msk-iam-auth 2.4.0", "4.3.1", securedKafka, javaSecured},
 	{"confluent-python-secured", "confluent-kafka-python, aws-msk-iam-sasl-signer 1.0.2", "2.16.1", securedKafka, python("security_client.py")},
 	{"kafkajs-secured", "kafkajs, aws-msk-iam-sasl-signer-js 1.0.3", "2.2.4", securedKafka, node("security.mjs")},
@@ -207,6 +209,23 @@ func monitor(script string) func(context.Context, *bench) (*exec.Cmd, error) {
 		}
 		return exec.CommandContext(ctx, filepath.Join(bin, "python"), filepath.Join(dir, script)), nil
 	}
+}
+
+// burrow is Debian's, unpacked and not installed, which would start it.
+func burrow(ctx context.Context, b *bench) (*exec.Cmd, error) {
+	dir, err := kit.Debian(ctx, "burrow", "1.2.1*")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errMissing, err)
+	}
+	jars, err := kit.Maven(ctx, "zookeeper", filepath.Join(b.root, "interop", "java", "zookeeper-pom.xml"))
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := monitor("burrow_client.py")(ctx, b)
+	if err == nil {
+		cmd.Env = append(os.Environ(), "BURROW="+filepath.Join(dir, "usr", "bin", "Burrow"), "ZOOKEEPER_JARS="+jars)
+	}
+	return cmd, err
 }
 
 func python(script string) func(context.Context, *bench) (*exec.Cmd, error) {

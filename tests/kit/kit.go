@@ -179,6 +179,28 @@ func GoInstall(ctx context.Context, command, version string) (string, error) {
 	return filepath.Join(dir, filepath.Base(command)), err
 }
 
+// Debian unpacks a package of the machine's Debian into a directory, which it returns, without what it depends on. The version is a pattern.
+func Debian(ctx context.Context, name, version string) (string, error) {
+	pin := name + "=" + version
+	return once(ctx, name, [][]byte{[]byte(pin)}, func(dir string) error {
+		download := func() error { return run(ctx, dir, "apt-get", "download", "--quiet", pin) }
+		if download() != nil { // the machine may have no lists yet
+			if err := run(ctx, dir, "apt-get", "update", "--quiet"); err != nil {
+				return err
+			}
+			if err := download(); err != nil {
+				return err
+			}
+		}
+		archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+		if err != nil || len(archives) != 1 {
+			return fmt.Errorf("%d archives of %s", len(archives), pin)
+		}
+		defer os.Remove(archives[0])
+		return run(ctx, dir, "dpkg", "--extract", archives[0], dir)
+	})
+}
+
 // Cargo installs a crate's program, built with the lock file the crate was published with, and returns the binary.
 func Cargo(ctx context.Context, crate, version string) (string, error) {
 	dir, err := once(ctx, crate, [][]byte{[]byte(version)}, func(dir string) error {
