@@ -55,13 +55,14 @@ interop: ## stock clients judge the binary; writes README's table
 diff-kafka: ## the same requests to Apache Kafka, answers compared
 	go run ./tests/differential $(DIFF)
 
-frameworks: ## Kafka Streams, Connect, MirrorMaker 2, Flink SQL, Apicurio Registry and Debezium on the real binary, with kills
+frameworks: ## Kafka Streams, Connect, MirrorMaker 2, Flink SQL, Apicurio Registry, Debezium and Terraform's provider on the real binary, with kills
 	go run ./tests/frameworks $(FRAMEWORKS) streams
 	go run ./tests/frameworks $(FRAMEWORKS) connect
 	go run ./tests/frameworks $(FRAMEWORKS) mirror
 	go run ./tests/frameworks $(FRAMEWORKS) flink
 	go run ./tests/frameworks $(FRAMEWORKS) registry
 	go run ./tests/frameworks $(FRAMEWORKS) debezium
+	go run ./tests/frameworks $(FRAMEWORKS) terraform
 
 migrate: ## import from Apache Kafka and export into one, with kills; every record compared
 	go run ./tests/migrate $(MIGRATE)

@@ -1,11 +1,11 @@
 // Command frameworks runs programs that others have built on Kafka against the real binary, with crashes, and judges what they leave behind:
 //
-//	go run ./tests/frameworks [-seed N] [-kills N] streams|connect|mirror|flink|registry|debezium
+//	go run ./tests/frameworks [-seed N] [-kills N] streams|connect|mirror|flink|registry|debezium|terraform
 //
 // streams is a word count of Kafka Streams, exactly once; connect copies a file into a topic, exactly once, and the topic into another file; mirror is
 // MirrorMaker 2, which copies topics and groups' offsets from an Apache Kafka; flink is a windowed aggregation of Flink SQL from topic to topic, exactly
-// once; registry is Apicurio Registry, which keeps schemas in a topic; debezium captures what changes in a PostgreSQL. Their processes and the node are
-// killed at random moments. -kafka ADDRESS judges another server, which is not killed.
+// once; registry is Apicurio Registry, which keeps schemas in a topic; debezium captures what changes in a PostgreSQL; terraform is OpenTofu with the
+// provider of Kafka. Their processes and the node are killed at random moments. -kafka ADDRESS judges another server, which is not killed.
 package main
 
 import (
@@ -22,6 +22,7 @@ import (
 // suites are the frameworks by name.
 var suites = map[string]func(context.Context, *rig) error{
 	"streams": wordCount, "connect": connect, "mirror": mirror, "flink": flinkSQL, "registry": registry, "debezium": debezium,
+	"terraform": terraform,
 }
 
 // rig is what a suite works with.
@@ -45,7 +46,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	suite, ok := suites[flags.Arg(0)]
 	if !ok || flags.NArg() != 1 {
-		return fmt.Errorf("usage: frameworks [flags] streams|connect|mirror|flink|registry|debezium")
+		return fmt.Errorf("usage: frameworks [flags] streams|connect|mirror|flink|registry|debezium|terraform")
 	}
 	dir, err := os.MkdirTemp("", "freshet-frameworks-")
 	if err != nil {

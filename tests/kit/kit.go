@@ -8,6 +8,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -177,6 +179,27 @@ func GoInstall(ctx context.Context, command, version string) (string, error) {
 		return run(ctx, dir, "env", "GOBIN="+dir, "go", "install", at)
 	})
 	return filepath.Join(dir, filepath.Base(command)), err
+}
+
+// GoBuild builds a package of another module, with the versions and the replacements that its go.mod names: GoInstall takes no module that replaces others. It
+// returns the binary, which is alone in its directory.
+func GoBuild(ctx context.Context, module, version, command string) (string, error) {
+	name := filepath.Base(command)
+	if name == "." {
+		name = filepath.Base(module)
+	}
+	at := module + "@" + version
+	dir, err := once(ctx, name, [][]byte{[]byte(at), []byte(command)}, func(dir string) error {
+		cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", at)
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		var fetched struct{ Dir, Error string }
+		if jsonErr := json.Unmarshal(out, &fetched); jsonErr != nil || fetched.Error != "" {
+			return errors.Join(err, jsonErr, errors.New(fetched.Error))
+		}
+		return run(ctx, fetched.Dir, "go", "build", "-o", filepath.Join(dir, name), command)
+	})
+	return filepath.Join(dir, name), err
 }
 
 // Debian unpacks a package of the machine's Debian into a directory, which it returns, without what it depends on. The version is a pattern.
