@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf16"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/freshet/freshet/internal/protocol/kafka/offsets"
 	"github.com/freshet/freshet/internal/protocol/kafka/txn"
 )
 
@@ -52,7 +52,7 @@ func (s *Server) touchedTopics(ctx context.Context, t *txn.Txn) []kmsg.DescribeT
 		}
 	}
 	for g := range t.Groups {
-		if p := javaHash(g) % offsetsPartitions; !slices.Contains(byName[offsetsTopic], p) {
+		if p := offsets.Partition(g, offsetsPartitions); !slices.Contains(byName[offsetsTopic], p) {
 			byName[offsetsTopic] = append(byName[offsetsTopic], p)
 		}
 	}
@@ -64,13 +64,4 @@ func (s *Server) touchedTopics(ctx context.Context, t *txn.Txn) []kmsg.DescribeT
 		topics = append(topics, topic)
 	}
 	return topics
-}
-
-// javaHash is String.hashCode of Java without its sign, as Kafka finds a group's partition by it.
-func javaHash(s string) int32 {
-	var h int32
-	for _, unit := range utf16.Encode([]rune(s)) {
-		h = 31*h + int32(unit)
-	}
-	return h & 0x7fffffff
 }

@@ -375,6 +375,7 @@ func TestTransactionsAreListedAndDescribed(t *testing.T) {
 	idle.init(5, false, "ok")
 	open.want("produce", open.write(12, 2, 0), "0 0")
 	open.want("stage", open.stage(5, "g", 1, -1, ""), "ok")
+	open.want("stage", open.stage(5, "txn-group-old-v0", 1, -1, ""), "ok") // its hash is negative
 	list := func(version int16, change func(*kmsg.ListTransactionsRequest)) string {
 		req := kmsg.NewPtrListTransactionsRequest()
 		change(req)
@@ -419,7 +420,7 @@ func TestTransactionsAreListedAndDescribed(t *testing.T) {
 		d.StartTimestamp < began || d.StartTimestamp > n.clock.Now().UnixMilli() {
 		t.Errorf("%+v", d)
 	}
-	if len(d.Topics) != 2 || d.Topics[0].Topic != "__consumer_offsets" || !slices.Equal(d.Topics[0].Partitions, []int32{3}) ||
+	if len(d.Topics) != 2 || d.Topics[0].Topic != "__consumer_offsets" || !slices.Equal(d.Topics[0].Partitions, []int32{3, 41}) ||
 		d.Topics[1].Topic != "t" || !slices.Equal(d.Topics[1].Partitions, []int32{0, 2}) {
 		t.Errorf("%+v", d.Topics)
 	}
