@@ -291,6 +291,31 @@ func TestTransactionsOfNewClients(t *testing.T) {
 	w.want("verify", w.addOrVerify(5, true, 0), "PRODUCER_FENCED")
 }
 
+// TestTransactionsBeginWithTheFirstSequence: a batch that takes a partition into the transaction, from the middle of a sequence of which the partition
+// knows nothing, is not the first that was sent. Clients before KIP-890 may have been forgotten meanwhile.
+func TestTransactionsBeginWithTheFirstSequence(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	st := n.create(t, "t", 3, nil)
+	w := n.writer(t, "tx", st)
+	w.init(5, false, "ok")
+	w.next = map[int32]int32{0: 4, 1: 0}
+	w.want("produce", w.write(12, 0, 1), "OUT_OF_ORDER_SEQUENCE_NUMBER 0")
+	w.want("verify", w.addOrVerify(4, true, 0, 1), "TRANSACTION_ABORTABLE ok")
+	w.next[0] = 0
+	w.want("produce", w.write(13, 0), "0")
+	w.want("produce", w.write(13, 0, 1), "1 1")
+	w.end(5, true, "ok")
+	w.next = map[int32]int32{0: 2}
+	w.want("produce", w.write(12, 0), "OUT_OF_ORDER_SEQUENCE_NUMBER")
+	w.end(5, false, "ok")
+	old := n.writer(t, "old", st)
+	old.init(4, false, "ok")
+	old.want("add", old.add(3, 2), "ok")
+	old.next = map[int32]int32{2: 4}
+	old.want("produce", old.write(11, 2), "0")
+}
+
 // TestBatchesOutsideOfTransactions: what does not fit a transaction is refused, and nothing of it stays.
 func TestBatchesOutsideOfTransactions(t *testing.T) {
 	t.Parallel()

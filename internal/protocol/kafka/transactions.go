@@ -81,7 +81,9 @@ func (s *Server) holdTransaction(a *produced, id string, entries []stream.Append
 			h, err := batch.Parse(entries[p.entry].Batch)
 			if err == nil && h.Attributes.Transactional() {
 				parts = append(parts, p)
-				batches = append(batches, txn.Batch{Producer: txn.Producer{ID: h.ProducerID, Epoch: h.ProducerEpoch}, Shard: entries[p.entry].Shard})
+				batches = append(batches, txn.Batch{
+					Producer: txn.Producer{ID: h.ProducerID, Epoch: h.ProducerEpoch}, Shard: entries[p.entry].Shard, Sequence: h.BaseSequence,
+				})
 			}
 		}
 	}

@@ -35,7 +35,7 @@ func (r *rig) begin(id string, shards ...string) Producer {
 
 func (r *rig) write(id string, p Producer, shard, word string) {
 	r.t.Helper()
-	hold, errs := r.Write(id, []Batch{{p, shardOf(shard)}}, true)
+	hold, errs := r.Write(id, []Batch{{Producer: p, Shard: shardOf(shard)}}, true)
 	defer hold.Release()
 	if errs[0] != nil {
 		r.t.Fatal(errs[0])
@@ -68,7 +68,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 	wantError(t, "add", r.Add(ctx, "x", Producer{1, 0}, nil), kerr.InvalidProducerIDMapping)
 	_, err = r.Verify("x", Producer{1, 0}, nil)
 	wantError(t, "verify", err, kerr.InvalidProducerIDMapping)
-	hold, errs := r.Write("x", []Batch{{Producer{1, 0}, shardOf("0")}}, true)
+	hold, errs := r.Write("x", []Batch{{Producer: Producer{1, 0}, Shard: shardOf("0")}}, true)
 	hold.Release()
 	wantError(t, "write", errs[0], kerr.InvalidProducerIDMapping)
 	wantError(t, "group", r.AddGroup(ctx, "x", Producer{1, 0}, "\xff"), kerr.InvalidGroupID)
@@ -209,7 +209,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	wantError(t, "more than all may take", r.Stage(ctx, "b", b, "g", large, true, anyone), kerr.PolicyViolation)
 	var many []Batch
 	for i := range 40 {
-		many = append(many, Batch{a, shardOf(fmt.Sprint(i))})
+		many = append(many, Batch{Producer: a, Shard: shardOf(fmt.Sprint(i))})
 	}
 	hold, errs := r.Write("a", many, true)
 	hold.Release()
@@ -258,7 +258,7 @@ func TestAMarkerWaitsForTheBatchesBefore(t *testing.T) {
 	r := newRig(t, Config{})
 	p := r.begin("x", "0")
 	for _, shard := range []string{"0", "1"} { // one that is in the transaction, and one that comes in
-		hold, errs := r.Write("x", []Batch{{p, shardOf(shard)}}, true)
+		hold, errs := r.Write("x", []Batch{{Producer: p, Shard: shardOf(shard)}}, true)
 		if errs[0] != nil {
 			t.Fatal(errs[0])
 		}

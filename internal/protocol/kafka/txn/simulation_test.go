@@ -118,7 +118,7 @@ func (s *simulation) write(c *client) {
 			return
 		}
 	}
-	hold, errs := s.Write(c.id, []Batch{{c.who, shard}}, c.bumps)
+	hold, errs := s.Write(c.id, []Batch{{Producer: c.who, Shard: shard}}, c.bumps)
 	defer hold.Release()
 	if errs[0] != nil {
 		s.refused(c, errs[0])
