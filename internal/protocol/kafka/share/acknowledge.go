@@ -54,13 +54,14 @@ func CheckAcks(acks []Ack, renew bool) error {
 }
 
 // Acknowledge does what member says of its records: all of it, or nothing if it has not acquired one of them. What is before the window is passed
-// over if the rest is in it: the log has dropped it. The acks have passed CheckAcks. INVALID_RECORD_STATE, INVALID_REQUEST behind the window.
+// over, as in Apache Kafka: it is done with, or the log has dropped it, and nothing that is said of it can matter. The acks have passed CheckAcks.
+// INVALID_RECORD_STATE, INVALID_REQUEST behind the window.
 func (w *Window) Acknowledge(now time.Time, member string, acks []Ack) error {
 	for i := range acks {
 		if err := w.owns(member, &acks[i]); err != nil {
 			return err
 		}
-		if i > 0 && acks[i].First == acks[i-1].Last { // which was acquired, and will be no more
+		if i > 0 && acks[i].First == acks[i-1].Last && acks[i].First >= w.start { // which was acquired, and will be no more
 			return kerr.InvalidRecordState
 		}
 	}
@@ -71,13 +72,13 @@ func (w *Window) Acknowledge(now time.Time, member string, acks []Ack) error {
 	return nil
 }
 
-// owns refuses an ack unless member has all records of it that are in the window, and there is one.
+// owns refuses an ack unless member has all records of it that are in the window.
 func (w *Window) owns(member string, a *Ack) error {
-	if a.Last >= w.end {
+	switch {
+	case a.Last < w.start:
+		return nil
+	case a.Last >= w.end:
 		return kerr.InvalidRequest
-	}
-	if a.Last < w.start {
-		return kerr.InvalidRecordState
 	}
 	for i := w.find(max(a.First, w.start)); i < len(w.runs) && w.runs[i].first <= a.Last; i++ {
 		if w.runs[i].state != Acquired || w.runs[i].member != member {
