@@ -265,9 +265,10 @@ func TestShareGroupAdministration(t *testing.T) {
 		}
 		return fmt.Sprint(resp.Topics[0].Partitions[0].ErrorCode)
 	}
+	group := "g"
 	forget := func(topics ...string) string {
 		req := kmsg.NewPtrDeleteShareGroupOffsetsRequest()
-		req.GroupID = "g"
+		req.GroupID = group
 		for _, name := range topics {
 			req.Topics = append(req.Topics, kmsg.DeleteShareGroupOffsetsRequestTopic{Topic: name})
 		}
@@ -320,8 +321,12 @@ func TestShareGroupAdministration(t *testing.T) {
 	if code := remove(); code != kerr.GroupIDNotFound.Code {
 		t.Errorf("deleted again: %d", code)
 	}
+	m.expect("nothing that could be altered makes no group", alter("nope", 0, 2)+alter("t", 7, 2)+list(), "33")
+	m.expect("nothing of it can be forgotten", forget("t"), "GROUP_ID_NOT_FOUND")
 	m.expect("a group of no members begins with an offset", alter("t", 0, 2), "0")
 	m.expect("list", list(), "g/share/Empty/share")
+	group = ""
+	m.expect("forgotten of no group", forget("t"), "INVALID_GROUP_ID")
 }
 
 // A member whose connection is lost gives its records up.

@@ -140,8 +140,8 @@ type SetPosition struct {
 	Start stream.Offset
 }
 
-// Alter lets a group without members go on elsewhere, also in shards that it has not read of yet. Where there is no group it makes one.
-// INVALID_GROUP_ID, NON_EMPTY_GROUP, GROUP_MAX_SIZE_REACHED, KAFKA_STORAGE_ERROR beyond Config.MaxWindows.
+// Alter lets a group without members go on elsewhere, also in shards that it has not read of yet. Where there is no group it makes one, unless there is
+// nothing to set. INVALID_GROUP_ID, NON_EMPTY_GROUP, GROUP_MAX_SIZE_REACHED, KAFKA_STORAGE_ERROR beyond Config.MaxWindows.
 func (c *Coordinator) Alter(ctx context.Context, id string, to []SetPosition) error {
 	if id == "" || len(id) > MaxIDBytes {
 		return kerr.InvalidGroupID
@@ -149,6 +149,10 @@ func (c *Coordinator) Alter(ctx context.Context, id string, to []SetPosition) er
 	c.mu.Lock()
 	g, err := c.emptyLocked(id)
 	if errors.Is(err, kerr.GroupIDNotFound) {
+		if len(to) == 0 {
+			c.mu.Unlock()
+			return nil
+		}
 		g, err = c.makeLocked(id)
 	}
 	if err == nil && c.windows+len(to) > c.config.MaxWindows {
@@ -173,8 +177,11 @@ func (c *Coordinator) Alter(ctx context.Context, id string, to []SetPosition) er
 }
 
 // ForgetStreams removes what is known of a group's reading of streams; where it had read nothing found is false. The group has no members.
-// GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.
+// INVALID_GROUP_ID, GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.
 func (c *Coordinator) ForgetStreams(ctx context.Context, id string, streams []stream.ID) (found []bool, err error) {
+	if id == "" {
+		return nil, kerr.InvalidGroupID
+	}
 	c.mu.Lock()
 	g, err := c.emptyLocked(id)
 	if err != nil {
