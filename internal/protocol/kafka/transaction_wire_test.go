@@ -331,6 +331,9 @@ func TestBatchesOutsideOfTransactions(t *testing.T) {
 	req := produceRequest(st, sent{0, records(1, "", p)})
 	req.TransactionID = &w.id
 	expectOutcomes(t, ask[*kmsg.ProduceResponse](w.raw, 9, req), "INVALID_TXN_STATE")
+	nameless := produceRequest(st, sent{0, transactional(1, p)})
+	nameless.TransactionID = new(string)
+	expectOutcomes(t, ask[*kmsg.ProduceResponse](w.raw, 9, nameless), "INVALID_REQUEST")
 	w.end(4, false, "ok")
 	b, err := n.log.Bounds(t.Context(), st.Shard(0))
 	if err != nil || b.LastStable != 2 || b.End != 2 {

@@ -36,9 +36,13 @@ func (h Hold) Release() {
 func (c *Coordinator) Write(id string, batches []Batch, joins bool) (Hold, []error) {
 	e, _ := c.lock(id, true, false)
 	if e == nil {
+		why := kerr.InvalidProducerIDMapping
+		if id == "" {
+			why = kerr.InvalidRequest
+		}
 		errs := make([]error, len(batches))
 		for i := range errs {
-			errs[i] = kerr.InvalidProducerIDMapping
+			errs[i] = why
 		}
 		return Hold{}, errs
 	}
