@@ -95,7 +95,7 @@ var allowed = []allowance{
 	},
 	{
 		reason:   "where a partition starts is also told with errors that Kafka finds before it looks at the partition",
-		scenario: re("^produce/"), path: re("LogStartOffset$"), kafka: re("^-1$"),
+		scenario: re("^(produce|transactions)/"), path: re("LogStartOffset$"), kafka: re("^-1$"),
 	},
 	{
 		reason:   "a batch in a format that is none yet",
@@ -107,7 +107,7 @@ var allowed = []allowance{
 	},
 	{
 		reason:   "Kafka tells a repeated batch's own time",
-		scenario: re("^idempotence/.*repeated"), path: re("LogAppendTime"),
+		scenario: re("^(idempotence/.*repeated|transactions/.*produced again)"), path: re("LogAppendTime"),
 	},
 	{
 		reason:   "an old repeat is told from a gap: DUPLICATE_SEQUENCE_NUMBER, which clients take for success",

@@ -228,4 +228,7 @@ func (p *pair) shareOffsets(v int16, members ...string) {
 		return req
 	}))
 	describe("offsets of a group that is not there", "shared")
+	alter("altered nothing of a group that is not there", "nope", 0)
+	forget("forgotten of a group that is not there", "shared")
+	p.newestOf("forgotten of no group", same(func() kmsg.Request { return kmsg.NewPtrDeleteShareGroupOffsetsRequest() }))
 }

@@ -22,6 +22,7 @@ func (p *pair) initProducer(id string) error {
 			r, ok := s.ask(4, req).response.(*kmsg.InitProducerIDResponse)
 			if ok && r.ErrorCode == 0 {
 				s.seen[id], s.seen[id+" epoch"] = r.ProducerID, r.ProducerEpoch
+				s.symbols[fmt.Sprint("producer ", r.ProducerID)] = "producer of " + id
 				break
 			}
 			if time.Now().After(deadline) {
