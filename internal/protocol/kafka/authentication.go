@@ -66,7 +66,7 @@ func (c *Client) step(ctx context.Context, message []byte) (answer []byte, done 
 	s, a := c.server, c.auth
 	host := c.conn.Place()
 	if wait := s.attempts.Wait(host, ""); wait > 0 {
-		err = &sasl.Failure{Text: "Authentication failed: too many attempts have failed, try again later", Reason: "too many attempts have failed"}
+		err = sasl.TooMany(wait, "")
 	} else {
 		var who *sasl.Identity
 		if answer, who, err = a.exchange.Step(ctx, message); err == nil && who == nil {
@@ -136,7 +136,11 @@ func (c *Client) noteRefusal(ctx context.Context, host string) error {
 // note counts and logs a failure, and lets the client wait.
 func (c *Client) note(ctx context.Context, host string, failure *sasl.Failure) error {
 	s := c.server
-	s.attempts.Failed(host, failure.User)
+	if failure.Unseen {
+		s.attempts.Refused()
+	} else {
+		s.attempts.Failed(host, failure.User)
+	}
 	s.logger.Warn("authentication failed", "mechanism", c.auth.mechanism.Name(), "listener", c.listener.Name, "peer", c.Addr, "user", failure.User, "client", c.ID, "reason", failure.Reason)
 	return clock.Sleep(ctx, s.clock, s.cfg.FailureDelay)
 }

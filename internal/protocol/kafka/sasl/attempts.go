@@ -62,7 +62,7 @@ func (a *Attempts) waitLocked(key attempt, limit, each time.Duration, now time.T
 	return max(0, d.until.Sub(now)+each-limit)
 }
 
-// Failed notes that an attempt has failed.
+// Failed notes that an attempt has failed that was looked at.
 func (a *Attempts) Failed(host, user string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -72,6 +72,14 @@ func (a *Attempts) Failed(host, user string) {
 	if user != "" {
 		a.addLocked(attempt{host, user}, userEach, now)
 	}
+}
+
+// Refused notes that an attempt was not looked at. It costs nothing: a client that goes on trying with a password that is wrong would else shut out everybody
+// at its address, and the right password for hours after it was set.
+func (a *Attempts) Refused() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.count++
 }
 
 // Count returns how many attempts have failed so far.

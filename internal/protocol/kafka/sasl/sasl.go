@@ -45,10 +45,19 @@ type Failure struct {
 	Text   string // for the client: it tells nothing that helps to guess
 	Reason string // for the log: without secrets
 	User   string // whom the client wants to be, where it has said so; "" = not known
+	Unseen bool   // the attempt was not looked at, because too many have failed: see TooMany
 }
 
 // Error is the reason, for the log.
 func (f *Failure) Error() string { return f.Reason }
+
+// TooMany refuses an attempt unseen: the peer has failed too often to try again before wait is over.
+func TooMany(wait time.Duration, user string) *Failure {
+	return &Failure{
+		Text:   "Authentication failed: too many attempts have failed, try again in " + wait.Round(time.Second).String(),
+		Reason: "too many attempts have failed", User: user, Unseen: true,
+	}
+}
 
 // admit asks whether the peer may try once more to be a user.
 func (p *Peer) admit(user string) error {
@@ -56,10 +65,7 @@ func (p *Peer) admit(user string) error {
 		return nil
 	}
 	if wait := p.Attempts.Wait(p.Host, user); wait > 0 {
-		return &Failure{
-			Text:   "Authentication failed: too many attempts have failed, try again in " + wait.Round(time.Second).String(),
-			Reason: "too many attempts have failed", User: user,
-		}
+		return TooMany(wait, user)
 	}
 	return nil
 }
