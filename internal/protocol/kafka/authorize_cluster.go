@@ -76,6 +76,26 @@ func authorizeElectLeaders(_ context.Context, c *Client, req *kmsg.ElectLeadersR
 	return resp
 }
 
+// authorizeAlterPartitionAssignments names each partition too: Kafka's admin client gives the error only to those that it finds in the answer, and
+// takes it for a server's fault if one is missing.
+func authorizeAlterPartitionAssignments(_ context.Context, c *Client, req *kmsg.AlterPartitionAssignmentsRequest) kmsg.Response {
+	if c.requireCluster(acl.Alter) {
+		return nil
+	}
+	resp := failed(req, errClusterDenied).(*kmsg.AlterPartitionAssignmentsResponse)
+	for i := range req.Topics {
+		t := kmsg.NewAlterPartitionAssignmentsResponseTopic()
+		t.Topic = req.Topics[i].Topic
+		for _, of := range req.Topics[i].Partitions {
+			p := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
+			p.Partition = of.Partition
+			t.Partitions = append(t.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
 func authorizeAlterClientQuotas(_ context.Context, c *Client, req *kmsg.AlterClientQuotasRequest) kmsg.Response {
 	if c.requireCluster(acl.AlterConfigs) {
 		return nil

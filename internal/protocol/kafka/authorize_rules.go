@@ -42,7 +42,7 @@ var rules = map[kmsg.Key]rule{
 	kmsg.AlterReplicaLogDirs:          inWhole(authorizeAlterReplicaLogDirs),
 	kmsg.DescribeLogDirs:              onCluster(acl.Describe),
 	kmsg.ElectLeaders:                 inWhole(authorizeElectLeaders),
-	kmsg.AlterPartitionAssignments:    onCluster(acl.Alter),
+	kmsg.AlterPartitionAssignments:    inWhole(authorizeAlterPartitionAssignments),
 	kmsg.ListPartitionReassignments:   onCluster(acl.Describe),
 	kmsg.DescribeClientQuotas:         onCluster(acl.DescribeConfigs),
 	kmsg.AlterClientQuotas:            inWhole(authorizeAlterClientQuotas),

@@ -51,6 +51,9 @@ var topicAccesses = []access{
 	{kmsg.DeleteTopics, "by name", 5, asks(func(r *kmsg.DeleteTopicsRequest) {
 		r.TopicNames = []string{"none"}
 	}), []right{onTopic("none", acl.Delete)}},
+	{kmsg.DeleteTopics, "by right on the cluster", 5, asks(func(r *kmsg.DeleteTopicsRequest) {
+		r.TopicNames = []string{"none"}
+	}), []right{{acl.Delete, acl.Cluster, acl.ClusterName, noTopic}}},
 	{kmsg.DeleteTopics, "by name beside an id", 6, asks(func(r *kmsg.DeleteTopicsRequest) {
 		r.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("none")}}
 	}), []right{onTopic("none", acl.Delete)}},

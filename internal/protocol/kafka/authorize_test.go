@@ -317,6 +317,18 @@ func TestDeleteTopicsHidesWhetherThereIsATopic(t *testing.T) {
 	}
 }
 
+// Kafka's admin client fails the partitions that it finds in the answer.
+func TestRefusedReassignmentsNameTheirPartitions(t *testing.T) {
+	t.Parallel()
+	_, with := authorizer(t, acl.Config{})
+	resp := ask[*kmsg.AlterPartitionAssignmentsResponse](start(t, with).raw(t), 0, &kmsg.AlterPartitionAssignmentsRequest{
+		Topics: []kmsg.AlterPartitionAssignmentsRequestTopic{{Topic: "t", Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Partition: 3}}}},
+	})
+	if resp.ErrorCode != noCluster || len(resp.Topics) != 1 || resp.Topics[0].Topic != "t" || len(resp.Topics[0].Partitions) != 1 || resp.Topics[0].Partitions[0].Partition != 3 {
+		t.Errorf("%+v", resp)
+	}
+}
+
 func TestCreateTopicsHidesConfigs(t *testing.T) {
 	t.Parallel()
 	book, with := authorizer(t, acl.Config{})

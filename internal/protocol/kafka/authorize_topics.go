@@ -102,7 +102,11 @@ func authorizeCreateTopics(_ context.Context, c *Client, req *kmsg.CreateTopicsR
 }
 
 // authorizeDeleteTopics hides what the client may not describe: whether there is a topic of a name, and the name of one that it gives the id of.
+// Who may DELETE the cluster may delete every topic.
 func authorizeDeleteTopics(ctx context.Context, c *Client, req *kmsg.DeleteTopicsRequest) func(*kmsg.DeleteTopicsResponse) {
+	if c.mayCluster(acl.Delete) {
+		return nil
+	}
 	var denied []kmsg.DeleteTopicsResponseTopic
 	deny := func(name *string, id [16]byte) {
 		t := kmsg.NewDeleteTopicsResponseTopic()
