@@ -213,6 +213,15 @@ func (s *Service) deleteConfiguration(ctx context.Context, call *aws.Call, in *a
 	if err != nil {
 		return nil, err
 	}
+	users, err := s.ownClusters(ctx, call, func(k *cluster) bool {
+		return k.Provisioned != nil && value(k.Provisioned.CurrentBrokerSoftwareInfo.ConfigurationArn, "") == c.ARN
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(users) > 0 {
+		return nil, badRequest("arn", "Configuration is in use by one or more clusters. Dissociate the configuration from the clusters.")
+	}
 	r, _ := parseARN(c.ARN)
 	if _, err := s.state.Apply(ctx, s.configurations.remove(configurationID(r))); err != nil {
 		return nil, stored(err)

@@ -57,6 +57,25 @@ func TestConfigurationsHaveRevisions(t *testing.T) {
 	refusedWith(t, err, "BadRequestException", "arn", "Configuration ARN does not exist")
 }
 
+// Terraform tells a configuration that is in use by this error.
+func TestConfigurationsInUseAreNotDeleted(t *testing.T) {
+	ctx, r := t.Context(), newRig(t, Config{})
+	made := ok[*sdk.CreateConfigurationOutput](t)(r.CreateConfiguration(ctx, &sdk.CreateConfigurationInput{Name: new("c"), ServerProperties: []byte("num.partitions=7")}))
+	in := seed("a")
+	in.ConfigurationInfo = &types.ConfigurationInfo{Arn: made.Arn, Revision: new(int64(1))}
+	c := r.created(in)
+	remove := func() error {
+		_, err := r.DeleteConfiguration(ctx, &sdk.DeleteConfigurationInput{Arn: made.Arn})
+		return err
+	}
+	refusedWith(t, remove(), "BadRequestException", "arn", "Configuration is in use by one or more clusters. Dissociate the configuration from the clusters.")
+	ok[*sdk.DescribeConfigurationOutput](t)(r.DescribeConfiguration(ctx, &sdk.DescribeConfigurationInput{Arn: made.Arn}))
+	ok[*sdk.DeleteClusterOutput](t)(r.DeleteCluster(ctx, &sdk.DeleteClusterInput{ClusterArn: c.ClusterArn}))
+	if err := remove(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConfigurationsAreTheirAccountsAndRegions(t *testing.T) {
 	ctx, r := t.Context(), newRig(t, Config{})
 	in := &sdk.CreateConfigurationInput{Name: new("c"), ServerProperties: []byte("num.partitions=3")}
