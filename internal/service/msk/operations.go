@@ -27,7 +27,8 @@ type operation struct {
 const (
 	operationComplete = "UPDATE_COMPLETE"
 
-	updateBrokerCount   = "INCREASE_BROKER_COUNT"
+	addBrokers          = "INCREASE_BROKER_COUNT"
+	removeBrokers       = "DECREASE_BROKER_COUNT"
 	updateBrokerStorage = "UPDATE_BROKER_STORAGE"
 	updateBrokerType    = "UPDATE_BROKER_TYPE"
 	updateConfiguration = "UPDATE_CLUSTER_CONFIGURATION"

@@ -87,24 +87,48 @@ func (s *Service) commit(ctx context.Context, old, c *cluster, version int64, st
 func (s *Service) updateBrokerCount(ctx context.Context, call *aws.Call, in *api.UpdateBrokerCountRequest) (*api.UpdateBrokerCountResponse, error) {
 	const member = "targetNumberOfBrokerNodes"
 	u := update{
-		kind: updateBrokerCount, version: in.CurrentVersion, reopen: true,
+		kind: addBrokers, version: in.CurrentVersion, reopen: true,
 		show: func(c *cluster) api.MutableClusterInfo {
 			return api.MutableClusterInfo{NumberOfBrokerNodes: c.Provisioned.NumberOfBrokerNodes}
 		},
 	}
 	u.apply = func(c *cluster) error {
-		p := c.Provisioned
-		if *in.TargetNumberOfBrokerNodes <= *p.NumberOfBrokerNodes {
-			return badRequest(member, "The number of broker nodes must be greater than the current number, %d.", *p.NumberOfBrokerNodes)
+		p, target := c.Provisioned, *in.TargetNumberOfBrokerNodes
+		if target == *p.NumberOfBrokerNodes {
+			return badRequest(member, "The cluster has %d broker nodes already.", target)
 		}
-		p.NumberOfBrokerNodes = in.TargetNumberOfBrokerNodes
-		return checkBrokerCount(member, *in.TargetNumberOfBrokerNodes, p.BrokerNodeGroupInfo.ClientSubnets)
+		if err := checkBrokerCount(member, target, p.BrokerNodeGroupInfo.ClientSubnets); err != nil {
+			return err
+		}
+		p.NumberOfBrokerNodes = &target
+		return s.checkReplicas(ctx, c, member)
+	}
+	if c, _, err := s.findProvisioned(ctx, call, *in.ClusterArn); err == nil && *in.TargetNumberOfBrokerNodes < *c.Provisioned.NumberOfBrokerNodes {
+		u.kind = removeBrokers // another change in between is refused for its version
 	}
 	arn, err := s.perform(ctx, call, *in.ClusterArn, u)
 	if err != nil {
 		return nil, err
 	}
 	return &api.UpdateBrokerCountResponse{ClusterArn: in.ClusterArn, ClusterOperationArn: arn}, nil
+}
+
+// checkReplicas refuses fewer brokers than a topic was asked to have replicas: at MSK brokers that hold some cannot be removed.
+func (s *Service) checkReplicas(ctx context.Context, c *cluster, member string) error {
+	topics, err := s.topicMetadata(ctx, c, nil)
+	if err != nil {
+		return err
+	}
+	for i := range topics {
+		factor, err := s.replication(ctx, c, &topics[i])
+		if err != nil {
+			return err
+		}
+		if factor > c.brokers() {
+			return badRequest(member, "Topic '%s' has %d replicas, more than %d broker nodes can hold.", *topics[i].Topic, factor, c.brokers())
+		}
+	}
+	return nil
 }
 
 // showNodes shows what of the brokers' machines can change.
@@ -182,6 +206,9 @@ func (c *cluster) hasBroker(id string) bool {
 func (s *Service) updateStorage(ctx context.Context, call *aws.Call, in *api.UpdateStorageRequest) (*api.UpdateStorageResponse, error) {
 	u := update{kind: updateStorage, version: in.CurrentVersion, show: showNodes}
 	u.apply = func(c *cluster) error {
+		if in.StorageMode == nil && in.VolumeSizeGB == nil && in.ProvisionedThroughput == nil {
+			return badRequest("", "Specify what of the storage is to be changed.")
+		}
 		if in.StorageMode != nil {
 			c.Provisioned.StorageMode = in.StorageMode
 		}

@@ -162,10 +162,14 @@ func TestWrongChangesAreRefused(t *testing.T) {
 		change       func() error
 		member, text string
 	}{
-		"fewer brokers": {func() error {
+		"as many brokers": {func() error {
 			_, err := r.UpdateBrokerCount(ctx, &sdk.UpdateBrokerCountInput{ClusterArn: arn, CurrentVersion: v, TargetNumberOfBrokerNodes: new(int32(3))})
 			return err
-		}, "targetNumberOfBrokerNodes", "must be greater than the current number, 3."},
+		}, "targetNumberOfBrokerNodes", "has 3 broker nodes already"},
+		"nothing of the storage": {func() error {
+			_, err := r.UpdateStorage(ctx, &sdk.UpdateStorageInput{ClusterArn: arn, CurrentVersion: v})
+			return err
+		}, "", "Specify what"},
 		"uneven brokers": {func() error {
 			_, err := r.UpdateBrokerCount(ctx, &sdk.UpdateBrokerCountInput{ClusterArn: arn, CurrentVersion: v, TargetNumberOfBrokerNodes: new(int32(4))})
 			return err
@@ -215,6 +219,30 @@ func TestWrongChangesAreRefused(t *testing.T) {
 }
 
 // A change that finds no ports leaves the cluster as it was.
+func TestBrokersAreRemovedThatNoTopicNeeds(t *testing.T) {
+	ctx, r := t.Context(), newRig(t, Config{})
+	in := seed2("a")
+	in.NumberOfBrokerNodes = new(int32(4))
+	arn := r.created(in).ClusterArn
+	to := func(brokers int32) (*sdk.UpdateBrokerCountOutput, error) {
+		return r.UpdateBrokerCount(ctx, &sdk.UpdateBrokerCountInput{ClusterArn: arn, CurrentVersion: r.described(*arn).CurrentVersion, TargetNumberOfBrokerNodes: &brokers})
+	}
+	ok[*sdk.CreateTopicOutput](t)(r.CreateTopic(ctx, &sdk.CreateTopicInput{ClusterArn: arn, TopicName: new("wide"), PartitionCount: new(int32(1)), ReplicationFactor: new(int32(4))}))
+	_, err := to(2)
+	refusedWith(t, err, "BadRequestException", "targetNumberOfBrokerNodes", "Topic 'wide' has 4 replicas, more than 2")
+	ok[*sdk.DeleteTopicOutput](t)(r.DeleteTopic(ctx, &sdk.DeleteTopicInput{ClusterArn: arn, TopicName: new("wide")}))
+	done := ok[*sdk.UpdateBrokerCountOutput](t)(to(2))
+	operation := ok[*sdk.DescribeClusterOperationOutput](t)(r.DescribeClusterOperation(ctx, &sdk.DescribeClusterOperationInput{ClusterOperationArn: done.ClusterOperationArn})).ClusterOperationInfo
+	if *operation.OperationType != "DECREASE_BROKER_COUNT" || *operation.SourceClusterInfo.NumberOfBrokerNodes != 4 || *operation.TargetClusterInfo.NumberOfBrokerNodes != 2 {
+		t.Errorf("%+v", operation)
+	}
+	nodes := ok[*sdk.ListNodesOutput](t)(r.ListNodes(ctx, &sdk.ListNodesInput{ClusterArn: arn}))
+	brokers := ok[*sdk.GetBootstrapBrokersOutput](t)(r.GetBootstrapBrokers(ctx, &sdk.GetBootstrapBrokersInput{ClusterArn: arn}))
+	if len(nodes.NodeInfoList) != 2 || *brokers.BootstrapBrokerStringTls != "127.0.0.1:9192,127.0.0.1:9193" {
+		t.Errorf("%d nodes at %s", len(nodes.NodeInfoList), *brokers.BootstrapBrokerStringTls)
+	}
+}
+
 func TestAFailedChangeChangesNothing(t *testing.T) {
 	ctx, r := t.Context(), newRig(t, Config{})
 	c := r.created(seed("a"))
