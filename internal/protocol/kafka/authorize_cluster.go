@@ -88,7 +88,7 @@ func authorizeAlterPartitionAssignments(_ context.Context, c *Client, req *kmsg.
 		t.Topic = req.Topics[i].Topic
 		for _, of := range req.Topics[i].Partitions {
 			p := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
-			p.Partition = of.Partition
+			p.Partition, p.ErrorCode, p.ErrorMessage = of.Partition, code(errClusterDenied), errorMessage(errClusterDenied)
 			t.Partitions = append(t.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, t)

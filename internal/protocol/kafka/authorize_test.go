@@ -324,8 +324,11 @@ func TestRefusedReassignmentsNameTheirPartitions(t *testing.T) {
 	resp := ask[*kmsg.AlterPartitionAssignmentsResponse](start(t, with).raw(t), 0, &kmsg.AlterPartitionAssignmentsRequest{
 		Topics: []kmsg.AlterPartitionAssignmentsRequestTopic{{Topic: "t", Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Partition: 3}}}},
 	})
-	if resp.ErrorCode != noCluster || len(resp.Topics) != 1 || resp.Topics[0].Topic != "t" || len(resp.Topics[0].Partitions) != 1 || resp.Topics[0].Partitions[0].Partition != 3 {
-		t.Errorf("%+v", resp)
+	if resp.ErrorCode != noCluster || len(resp.Topics) != 1 || resp.Topics[0].Topic != "t" || len(resp.Topics[0].Partitions) != 1 {
+		t.Fatalf("%+v", resp)
+	}
+	if p := resp.Topics[0].Partitions[0]; p.Partition != 3 || p.ErrorCode != noCluster {
+		t.Errorf("%+v", p)
 	}
 }
 
