@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/freshet/freshet/tests/kit"
@@ -54,30 +55,46 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer os.RemoveAll(dir)
 	p := &pair{report: newReport(), options: o}
-	stop, err := p.startBoth(ctx, dir)
-	defer stop()
-	if err != nil {
-		return err
-	}
 	fmt.Printf("seed %d\n", o.seed)
 	whole := true
-	for _, s := range scenarios {
-		if !o.only.MatchString(s.name) {
-			whole = false
-			continue
+	for _, stage := range stages {
+		all, err := p.runStage(ctx, filepath.Join(dir, stage.name), stage)
+		if err != nil {
+			return errors.Join(err, p.report.finish(os.Stdout, false))
 		}
-		began := time.Now()
-		p.begin(s.name)
-		if err := s.run(p); err != nil {
-			return errors.Join(fmt.Errorf("scenario %s: %w", s.name, err), p.report.finish(os.Stdout, false))
-		}
-		fmt.Printf("%-16s %5.1f s, %d answers so far\n", s.name, time.Since(began).Seconds(), p.report.compared)
+		whole = whole && all
 	}
 	return p.report.finish(os.Stdout, whole)
 }
 
+// runStage runs the scenarios of a stage that were asked for, on servers of its own. all says that they were all of them.
+func (p *pair) runStage(ctx context.Context, dir string, st stage) (all bool, err error) {
+	chosen := slices.DeleteFunc(slices.Clone(st.scenarios), func(s scenario) bool { return !p.only.MatchString(s.name) })
+	all = len(chosen) == len(st.scenarios)
+	if len(chosen) == 0 {
+		return all, nil
+	}
+	stop, err := p.startBoth(ctx, dir, st)
+	defer stop()
+	if err != nil {
+		return all, err
+	}
+	for _, s := range chosen {
+		began := time.Now()
+		p.begin(s.name)
+		if err := s.run(p); err != nil {
+			return all, fmt.Errorf("scenario %s: %w", s.name, err)
+		}
+		fmt.Printf("%-16s %5.1f s, %d answers so far\n", s.name, time.Since(began).Seconds(), p.report.compared)
+	}
+	return all, nil
+}
+
 // startBoth starts Kafka, then freshet with the settings that make them comparable: the real number of replicas is insisted on.
-func (p *pair) startBoth(ctx context.Context, dir string) (stop func(), err error) {
+func (p *pair) startBoth(ctx context.Context, dir string, st stage) (stop func(), err error) {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return func() {}, err
+	}
 	var stops []func()
 	stop = func() {
 		for _, f := range stops {
@@ -99,7 +116,7 @@ func (p *pair) startBoth(ctx context.Context, dir string) (stop func(), err erro
 	if err != nil {
 		return stop, err
 	}
-	peer.Settings = "group.initial.rebalance.delay.ms=0\nlog.cleaner.backoff.ms=1000\nmetric.reporters=Receiver\ndelegation.token.secret.key=secret\n"
+	peer.Settings = "group.initial.rebalance.delay.ms=0\nlog.cleaner.backoff.ms=1000\nmetric.reporters=Receiver\ndelegation.token.secret.key=secret\n" + st.kafka
 	peer.SASL, peer.Users = addresses[1], users
 	if _, err := peer.Start(ctx, filepath.Join(dir, "kafka"), addresses[0], false); err != nil {
 		return stop, err
@@ -116,6 +133,7 @@ func (p *pair) startBoth(ctx context.Context, dir string) (stop func(), err erro
 	node.Args = []string{
 		"--no-accept-any-rf", "--kafka-listeners", "SASL_PLAINTEXT://" + addresses[2], "--kafka-sasl-mechanisms", "SASL_PLAINTEXT:PLAIN+SCRAM-SHA-256",
 	}
+	node.Args = append(node.Args, st.freshet...)
 	for name, password := range users {
 		node.Args = append(node.Args, "--kafka-users", name+":"+password)
 	}

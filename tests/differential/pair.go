@@ -15,8 +15,34 @@ type scenario struct {
 	run  func(*pair) error
 }
 
-// scenarios run in this order: the first ones look at servers that hold nothing yet.
-var scenarios = []scenario{
+// stage is what is asked of the same two servers.
+type stage struct {
+	name      string
+	kafka     string   // more lines of Kafka's settings
+	freshet   []string // more arguments of freshet
+	scenarios []scenario
+}
+
+// stages run one after the other, each with new servers.
+var stages = []stage{
+	{name: "open", scenarios: open},
+	{
+		name:      "guarded",
+		kafka:     "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nsuper.users=User:ANONYMOUS\n",
+		freshet:   []string{"--kafka-acls", "on", "--kafka-super-users", "User:ANONYMOUS"},
+		scenarios: guarded,
+	},
+}
+
+// guarded are conversations with servers that hold clients to ACLs. Who makes them is the super user ANONYMOUS, through the listener without SASL.
+var guarded = []scenario{
+	{"rules", rules},
+	{"rights", rights},
+	{"rights of tokens", tokenRights},
+}
+
+// open are conversations with servers on which everybody may do everything. They run in this order: the first ones look at servers that hold nothing yet.
+var open = []scenario{
 	{"versions", apiVersions},
 	{"cluster", cluster},
 	{"create topics", createTopics},

@@ -117,6 +117,9 @@ func (w *walker) key(i int, v reflect.Value) string {
 	if v.Kind() != reflect.Struct {
 		return strconv.Itoa(i)
 	}
+	if key, ok := w.ruleKey(v.Interface()); ok {
+		return key
+	}
 	for _, name := range names {
 		f := v.FieldByName(name)
 		if !f.IsValid() || f.Kind() == reflect.Pointer && f.IsNil() {
@@ -131,6 +134,9 @@ func (w *walker) key(i int, v reflect.Value) string {
 				return w.uuid(f)
 			}
 		case reflect.String:
+			if id := v.FieldByName("TopicID"); name == "Topic" && f.Len() == 0 && id.IsValid() && !id.IsZero() {
+				continue // told by its id alone
+			}
 			if s := w.scalar(name, f); s != `""` || name == "Group" || name == "Topic" || name == "User" {
 				return strings.Trim(s, `"`) + kind(v)
 			}
@@ -179,7 +185,7 @@ func (w *walker) scalar(field string, v reflect.Value) string {
 		if kind, ok := chosen[field]; ok && text != "" && text != "nobody" {
 			return w.side.symbol(kind, text)
 		}
-		return strconv.Quote(text)
+		return w.resource(text)
 	case numbered[field].kind != "" && v.Int() >= numbered[field].from:
 		return w.side.symbol(numbered[field].kind, text)
 	case deadlines[field] && v.Int() > 1e12:
