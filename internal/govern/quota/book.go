@@ -160,7 +160,7 @@ func (b *Book) Alter(ctx context.Context, entity Entity, changes []Change, valid
 			}
 			continue
 		}
-		k, err := entity.checkLimit(c.Name, c.Limit)
+		k, err := entity.checkNew(c.Name, c.Limit)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -91,6 +92,30 @@ func TestBookRefusesWhatCannotBeALimit(t *testing.T) {
 	}
 	if got := b.Entries(all); len(got) != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestLimitsFitTheirKinds(t *testing.T) {
+	user, address := Entity{User: Named("u")}, Entity{IP: Named("10.0.0.1")}
+	for _, row := range []struct {
+		entity Entity
+		name   string
+		limit  float64
+		want   string // of the reason; "" = it is one
+	}{
+		{user, "producer_byte_rate", 1e18, ""},
+		{user, "producer_byte_rate", 1e300, "Proposed value for producer_byte_rate is too large for a LONG."},
+		{user, "consumer_byte_rate", math.Inf(1), "Proposed value for consumer_byte_rate is too large for a LONG."},
+		{user, "request_percentage", 1e300, ""},
+		{user, "request_percentage", math.Inf(1), "Quota request_percentage must be a number"},
+		{user, "controller_mutation_rate", math.NaN(), "Quota controller_mutation_rate must be greater than 0"},
+		{address, "connection_creation_rate", math.MaxInt32, ""},
+		{address, "connection_creation_rate", math.MaxInt32 + 1, "Proposed value for connection_creation_rate is too large for an INT."},
+	} {
+		_, err := row.entity.checkNew(row.name, row.limit)
+		if got := fmt.Sprint(err); err == nil && row.want != "" || err != nil && got != row.want {
+			t.Errorf("%s=%v: %v, want %q", row.name, row.limit, err, row.want)
+		}
 	}
 }
 

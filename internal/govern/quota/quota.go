@@ -122,3 +122,19 @@ func (e *Entity) checkLimit(name string, limit float64) (Kind, error) {
 	}
 	return k, nil
 }
+
+// checkNew is checkLimit of one that is to be set, which must also fit into Kafka's numbers. Those kept from before are let be.
+func (e *Entity) checkNew(name string, limit float64) (Kind, error) {
+	k, err := e.checkLimit(name, min(limit, math.MaxFloat64))
+	switch {
+	case err != nil:
+		return 0, err
+	case k == Connections && limit > math.MaxInt32:
+		return 0, invalid("Proposed value for %s is too large for an INT.", name)
+	case whole[k] && limit > math.MaxInt64:
+		return 0, invalid("Proposed value for %s is too large for a LONG.", name)
+	case math.IsInf(limit, 0):
+		return 0, invalid("Quota %s must be a number", name)
+	}
+	return k, nil
+}

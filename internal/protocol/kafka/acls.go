@@ -35,10 +35,7 @@ func (s *Server) describeACLs(_ context.Context, _ *Client, req *kmsg.DescribeAC
 		})
 		err = aclError(err)
 	}
-	resp.ErrorCode, resp.ErrorMessage = code(err), errorMessage(err)
-	if err == nil {
-		resp.ErrorMessage = new("") // as Kafka has it
-	}
+	resp.ErrorCode, resp.ErrorMessage = code(err), messageOrEmpty(err)
 	for i := range found {
 		b := &found[i]
 		if req.Version == 0 && b.Pattern != acl.Literal {

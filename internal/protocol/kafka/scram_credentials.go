@@ -57,7 +57,7 @@ func (s *Server) describeUserScramCredentials(ctx context.Context, _ *Client, re
 
 func describedUser(user scram.User) kmsg.DescribeUserSCRAMCredentialsResponseResult {
 	result := kmsg.NewDescribeUserSCRAMCredentialsResponseResult()
-	result.User = user.Name
+	result.User, result.ErrorMessage = user.Name, messageOrEmpty(nil)
 	for _, m := range scram.Mechanisms {
 		if c, there := user.Credentials[m]; there {
 			result.CredentialInfos = append(result.CredentialInfos, kmsg.DescribeUserSCRAMCredentialsResponseResultCredentialInfo{Mechanism: int8(m), Iterations: int32(c.Iterations)})
