@@ -39,6 +39,8 @@ var guarded = []scenario{
 	{"rules", rules},
 	{"rights", rights},
 	{"rights of tokens", tokenRights},
+	{"quotas", quotas},
+	{"credentials", credentials},
 }
 
 // open are conversations with servers on which everybody may do everything. They run in this order: the first ones look at servers that hold nothing yet.

@@ -120,6 +120,9 @@ func (w *walker) key(i int, v reflect.Value) string {
 	if key, ok := w.ruleKey(v.Interface()); ok {
 		return key
 	}
+	if key, ok := quotaKey(v.Interface()); ok {
+		return key
+	}
 	for _, name := range names {
 		f := v.FieldByName(name)
 		if !f.IsValid() || f.Kind() == reflect.Pointer && f.IsNil() {
