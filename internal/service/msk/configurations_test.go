@@ -110,6 +110,8 @@ func TestConfigurationsAreListedInPages(t *testing.T) {
 	if strings.Join(names, " ") != "c1 c2 c3 c4 c5" {
 		t.Error(names)
 	}
+	_, err = r.ListConfigurations(ctx, &sdk.ListConfigurationsInput{NextToken: new("invalid-page-token")})
+	refusedWith(t, err, "BadRequestException", "nextToken", "not valid")
 	_, err = r.ListConfigurations(ctx, &sdk.ListConfigurationsInput{NextToken: new("?")})
 	refusedWith(t, err, "BadRequestException", "nextToken", "not valid")
 }
