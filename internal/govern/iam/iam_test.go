@@ -166,7 +166,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"service:action":         strings.Replace(good, "kafka-cluster:*", "ReadData", 1),
 		"nor an ARN":             strings.Replace(good, `"Resource": "*"`, `"Resource": "topic"`, 1),
 		"policy variables":       strings.Replace(good, `"Resource": "*"`, `"Resource": "arn:aws:kafka:::topic/${aws:username}"`, 1),
-		"statement 2":            good + ",{}",
+		"statement 2:":           good + ",{}",
 		"at most":                strings.Repeat(" ", MaxBytes+1),
 		"more than 1000":         strings.Repeat(good+",", maxStatements) + good,
 	} {

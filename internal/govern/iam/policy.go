@@ -109,7 +109,8 @@ func Parse(text []byte) (*Policy, error) {
 	for i := range doc.Statement {
 		s, err := doc.Statement[i].compile()
 		if err != nil {
-			return nil, fmt.Errorf("policy statement %d %s: %w", i+1, doc.Statement[i].Sid, err)
+			name := strings.TrimSpace(fmt.Sprint(i+1, " ", doc.Statement[i].Sid))
+			return nil, fmt.Errorf("policy statement %s: %w", name, err)
 		}
 		p.statements = append(p.statements, s)
 	}
