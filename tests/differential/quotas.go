@@ -132,7 +132,7 @@ func (p *pair) findQuotas() {
 	}
 }
 
-// quotaKey addresses quotas in answers by whom they are for, and their values by their keys.
+// quotaKey addresses quotas in answers by whom they are for, their values by their keys, and credentials by their mechanisms: they come in any order.
 func quotaKey(v any) (string, bool) {
 	var parts []string
 	add := func(kind string, name *string) { parts = append(parts, part{kind, name}.String()) }
@@ -151,6 +151,8 @@ func quotaKey(v any) (string, bool) {
 		return v.Type, true
 	case kmsg.DescribeClientQuotasResponseEntryValue:
 		return v.Key, true
+	case kmsg.DescribeUserSCRAMCredentialsResponseResultCredentialInfo:
+		return fmt.Sprint("mechanism ", v.Mechanism), true
 	default:
 		return "", false
 	}
