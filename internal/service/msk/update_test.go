@@ -218,7 +218,6 @@ func TestWrongChangesAreRefused(t *testing.T) {
 	}
 }
 
-// A change that finds no ports leaves the cluster as it was.
 func TestBrokersAreRemovedThatNoTopicNeeds(t *testing.T) {
 	ctx, r := t.Context(), newRig(t, Config{})
 	in := seed2("a")
@@ -243,6 +242,7 @@ func TestBrokersAreRemovedThatNoTopicNeeds(t *testing.T) {
 	}
 }
 
+// A change that finds no ports leaves the cluster as it was.
 func TestAFailedChangeChangesNothing(t *testing.T) {
 	ctx, r := t.Context(), newRig(t, Config{})
 	c := r.created(seed("a"))
