@@ -52,6 +52,23 @@ func claims(change map[string]any) map[string]any {
 	return all
 }
 
+func TestWhomTokensClaimToBeOf(t *testing.T) {
+	issuer := jwttest.New(t, "1")
+	late := issuer.Sign(t, jose.RS256, "", claims(map[string]any{"exp": start.Unix() - 600, "name": "bob"}))
+	signed := strings.LastIndexByte(late, '.')
+	for token, want := range map[string]string{
+		late: "alice", late[:signed] + ".x": "alice", late[:signed+1]: "alice", late[:signed]: "", late + ".x": "", "": "", "..": "", "x.?.x": "",
+		issuer.Sign(t, jose.RS256, "", claims(map[string]any{"sub": 1})): "", late + strings.Repeat("x", MaxToken): "",
+	} {
+		if got := New(Config{}).Claimed(token); got != want {
+			t.Errorf("%.100s claims to be of %q, want %q", token, got, want)
+		}
+	}
+	if got := New(Config{SubjectClaim: "name"}).Claimed(late); got != "bob" {
+		t.Errorf("by another claim it is of %q", got)
+	}
+}
+
 func TestTokensOfEachAlgorithm(t *testing.T) {
 	issuer, other := jwttest.New(t, "1"), jwttest.New(t, "1")
 	v := New(Config{Keys: fileOf(t, issuer), Clock: clock.NewVirtual(start)})

@@ -1,6 +1,8 @@
 package sasl
 
 import (
+	"crypto/sha256"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +32,17 @@ type Attempts struct {
 
 type attempt struct{ host, user string }
 
+// maxName bounds what is remembered of a user's name, which is whatever a client claims: of a longer one it is the digest.
+const maxName = 128
+
+func attemptOf(host, user string) attempt {
+	if len(user) > maxName {
+		digest := sha256.Sum256([]byte(user))
+		user = string(digest[:])
+	}
+	return attempt{host, strings.Clone(user)} // a claim is part of a message, which is not to be kept for it
+}
+
 // debt is what failed attempts have cost: it grows with each of them, and is paid off by time.
 type debt struct {
 	until time.Time // when nothing is owed any more
@@ -48,7 +61,7 @@ func (a *Attempts) Wait(host, user string) time.Duration {
 	now := a.clock.Now()
 	wait := a.waitLocked(attempt{host: host}, hostBurst*hostEach, hostEach, now)
 	if user != "" {
-		wait = max(wait, a.waitLocked(attempt{host, user}, userBurst*userEach, userEach, now))
+		wait = max(wait, a.waitLocked(attemptOf(host, user), userBurst*userEach, userEach, now))
 	}
 	return wait
 }
@@ -70,7 +83,7 @@ func (a *Attempts) Failed(host, user string) {
 	now := a.clock.Now()
 	a.addLocked(attempt{host: host}, hostEach, now)
 	if user != "" {
-		a.addLocked(attempt{host, user}, userEach, now)
+		a.addLocked(attemptOf(host, user), userEach, now)
 	}
 }
 

@@ -14,6 +14,9 @@ type jwts struct{ verifier *jwt.Verifier }
 // JWTs returns the tokens that a verifier knows.
 func JWTs(v *jwt.Verifier) Tokens { return jwts{v} }
 
+// Claimed implements Tokens.
+func (j jwts) Claimed(token string) string { return j.verifier.Claimed(token) }
+
 // Verify implements Tokens.
 func (j jwts) Verify(ctx context.Context, token string) (*Identity, error) {
 	subject, err := j.verifier.Verify(ctx, token)

@@ -54,9 +54,12 @@ func IAMTokens(keys AccessKeys, c clock.Clock) Tokens { return iamTokens{&iam{ke
 func (*iam) Name() string { return "AWS_MSK_IAM" }
 
 // Begin implements Mechanism.
-func (i *iam) Begin(Peer) Exchange { return &iamExchange{i} }
+func (i *iam) Begin(peer Peer) Exchange { return &iamExchange{i, peer} }
 
-type iamExchange struct{ *iam }
+type iamExchange struct {
+	*iam
+	peer Peer
+}
 
 // Step implements Exchange.
 func (i *iamExchange) Step(_ context.Context, message []byte) ([]byte, *Identity, error) {
@@ -64,9 +67,13 @@ func (i *iamExchange) Step(_ context.Context, message []byte) ([]byte, *Identity
 	if failure != nil {
 		return nil, nil, failure
 	}
+	key := claimedKey(request)
+	if err := i.peer.admit(key); err != nil {
+		return nil, nil, err
+	}
 	who, _, err := i.verify(request)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, ofUser(err, key)
 	}
 	id := make([]byte, 16)
 	if _, err := io.ReadFull(i.random, id); err != nil {
@@ -111,6 +118,15 @@ func signedRequest(host, query string) *http.Request {
 	}
 }
 
+// claimedKey returns the access key that a request says it was signed with; "" = it does not say.
+func claimedKey(r *http.Request) string {
+	s, err := sigv4.Parse(r)
+	if err != nil {
+		return ""
+	}
+	return s.AccessKey
+}
+
 // verify returns who has signed a request to connect, and until when that is good.
 func (i *iam) verify(r *http.Request) (*Identity, time.Time, error) {
 	if actions := r.URL.Query()["Action"]; !slices.Equal(actions, []string{iamAction}) {
@@ -128,10 +144,10 @@ func (i *iam) verify(r *http.Request) (*Identity, time.Time, error) {
 	}
 	secret, arn, known := i.keys.Find(s.AccessKey)
 	if !known {
-		return nil, time.Time{}, &Failure{Text: "Access denied", Reason: "the access key is not known", User: s.AccessKey}
+		return nil, time.Time{}, deny("the access key is not known")
 	}
 	if err := s.Verify(r, secret, nil); err != nil {
-		return nil, time.Time{}, &Failure{Text: "Access denied", Reason: "the signature was not made with the access key's secret", User: s.AccessKey}
+		return nil, time.Time{}, deny("the signature was not made with the access key's secret")
 	}
 	return &Identity{Principal: principal.Of(arn)}, s.End(), nil
 }
@@ -146,6 +162,15 @@ func denied(err error) error {
 
 // iamTokens are URLs that were signed.
 type iamTokens struct{ *iam }
+
+// Claimed implements Tokens.
+func (i iamTokens) Claimed(token string) string {
+	request, failure := parseIAMToken(token)
+	if failure != nil {
+		return ""
+	}
+	return claimedKey(request)
+}
 
 // Verify implements Tokens.
 func (i iamTokens) Verify(_ context.Context, token string) (*Identity, error) {
@@ -192,12 +217,25 @@ func Either(iam, others Tokens) Tokens { return either{iam, others} }
 
 // Verify implements Tokens.
 func (e either) Verify(ctx context.Context, token string) (*Identity, error) {
-	kind := e.others
-	if strings.HasPrefix(token, signedURL) {
-		kind = e.iam
-	}
+	kind := e.kind(token)
 	if kind == nil {
 		return nil, refuse("tokens of its kind are not taken here")
 	}
 	return kind.Verify(ctx, token)
+}
+
+// Claimed implements Tokens.
+func (e either) Claimed(token string) string {
+	kind := e.kind(token)
+	if kind == nil {
+		return ""
+	}
+	return kind.Claimed(token)
+}
+
+func (e either) kind(token string) Tokens {
+	if strings.HasPrefix(token, signedURL) {
+		return e.iam
+	}
+	return e.others
 }

@@ -10,6 +10,8 @@ import (
 // Tokens says whose a bearer token is. An error that is a *Failure says that it is not good.
 type Tokens interface {
 	Verify(ctx context.Context, token string) (*Identity, error)
+	// Claimed returns whose a token says it is, whether or not that is so, for Attempts; "" = it does not say.
+	Claimed(token string) string
 }
 
 // oauthBearer is RFC 7628: the client sends a token that someone else has given it.
@@ -42,8 +44,13 @@ func (o *oauthExchange) Step(ctx context.Context, message []byte) ([]byte, *Iden
 	if failure != nil {
 		return nil, nil, failure
 	}
+	user := o.tokens.Claimed(token)
+	if err := o.peer.admit(user); err != nil {
+		return nil, nil, err
+	}
 	who, err := o.tokens.Verify(ctx, token)
 	if err != nil {
+		err = ofUser(err, user)
 		if errors.As(err, &o.refused) {
 			return []byte(refusedToken), nil, nil
 		}
@@ -51,7 +58,7 @@ func (o *oauthExchange) Step(ctx context.Context, message []byte) ([]byte, *Iden
 	}
 	if as != "" && as != who.Principal.Name {
 		const text = "Authentication failed: Client requested an authorization id that is different from the token's principal name"
-		return nil, nil, &Failure{Text: text, Reason: text, User: who.Principal.Name}
+		return nil, nil, &Failure{Text: text, Reason: text, User: user}
 	}
 	return []byte{}, who, nil
 }

@@ -6,6 +6,7 @@ package sasl
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/freshet/freshet/internal/govern/principal"
@@ -29,7 +30,7 @@ type Exchange interface {
 // Peer is the client at the other end.
 type Peer struct {
 	Host string // where it comes from, for Attempts
-	// Attempts, if set, is asked before a password is looked at.
+	// Attempts, if set, is asked before a password, token or signature is looked at.
 	Attempts *Attempts
 }
 
@@ -68,4 +69,12 @@ func (p *Peer) admit(user string) error {
 		return TooMany(wait, user)
 	}
 	return nil
+}
+
+// ofUser notes in a *Failure which user has failed, unless it says so itself. Other errors are left as they are.
+func ofUser(err error, user string) error {
+	if failure := (*Failure)(nil); errors.As(err, &failure) && failure.User == "" {
+		failure.User = user
+	}
+	return err
 }

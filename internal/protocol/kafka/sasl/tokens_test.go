@@ -34,6 +34,9 @@ func (oneToken) Verify(_ context.Context, token string) (*Identity, error) {
 	return nil, refuse("it is not good")
 }
 
+// Claimed says that every token is alice's.
+func (oneToken) Claimed(string) string { return "alice" }
+
 func TestOAuthBearer(t *testing.T) {
 	m := OAuthBearer(oneToken{})
 	for message, reason := range map[string]string{
@@ -227,6 +230,83 @@ func TestTokensOfMSKsSigners(t *testing.T) {
 	for _, none := range []Tokens{Either(nil, oneToken{}), Either(nil, nil)} {
 		if who, err := none.Verify(t.Context(), base64.RawURLEncoding.EncodeToString([]byte(signed))); err == nil {
 			t.Errorf("%+v", who)
+		}
+	}
+}
+
+// failures steps one message of a new exchange each, until it is refused unseen, and returns how many were looked at.
+func failures(t *testing.T, m Mechanism, peer Peer, message []byte, user string) (seen int) {
+	t.Helper()
+	for range 2 * userBurst {
+		x := m.Begin(peer)
+		_, _, err := x.Step(t.Context(), message)
+		if o, ok := x.(*oauthExchange); ok && err == nil {
+			err = o.Refused()
+		}
+		f := (*Failure)(nil)
+		if !errors.As(err, &f) || f.User != user {
+			t.Fatalf("%+v, %v; want a failure of %s", f, err, user)
+		}
+		if f.Unseen {
+			return seen
+		}
+		peer.Attempts.Failed(peer.Host, f.User)
+		seen++
+	}
+	return seen
+}
+
+func TestTokensAndSignaturesAreNotLookedAtTooOften(t *testing.T) {
+	at := clock.NewVirtual(signedAt)
+	peer := Peer{Host: "h", Attempts: NewAttempts(at)}
+	iam := MSKIAM(holder{}, at, rand.NewChaCha8([32]byte{1}))
+	message := func(edit func(members map[string]string)) []byte {
+		_, members := signIAM(t, toConnect, "")
+		edit(members)
+		text, err := json.Marshal(members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	good := message(func(map[string]string) {})
+	wrong := message(func(m map[string]string) { m["host"] = "other.example" })
+	if n := failures(t, OAuthBearer(oneToken{}), peer, []byte("n,,\x01auth=Bearer bad\x01\x01"), "alice"); n != userBurst {
+		t.Errorf("%d tokens were looked at", n)
+	}
+	if _, who, err := OAuthBearer(oneToken{}).Begin(Peer{"i", peer.Attempts}).Step(t.Context(), []byte("n,,\x01auth=Bearer good\x01\x01")); who == nil {
+		t.Errorf("another address: %v", err)
+	}
+	if _, who, err := iam.Begin(peer).Step(t.Context(), good); who == nil {
+		t.Errorf("a neighbour: %v", err)
+	}
+	if n := failures(t, iam, peer, wrong, "AKIDEXAMPLE"); n != userBurst {
+		t.Errorf("%d signatures were looked at", n)
+	}
+	late := Peer{"j", peer.Attempts}
+	if n := failures(t, MSKIAM(holder{}, clock.NewVirtual(signedAt.Add(time.Hour)), nil), late, good, "AKIDEXAMPLE"); n != userBurst {
+		t.Errorf("%d signatures that came too late were looked at", n)
+	}
+	signed, _ := signIAM(t, "https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect&X-Amz-Expires=900", "")
+	tokens := OAuthBearer(Either(IAMTokens(holder{}, at), nil))
+	bearer := "n,,\x01auth=Bearer " + base64.RawURLEncoding.EncodeToString([]byte(signed+"&More=x")) + "\x01\x01"
+	if n := failures(t, tokens, Peer{"k", peer.Attempts}, []byte(bearer), "AKIDEXAMPLE"); n != userBurst {
+		t.Errorf("%d signers' tokens were looked at", n)
+	}
+}
+
+func TestLongNamesAreNotKept(t *testing.T) {
+	a := NewAttempts(clock.NewVirtual(signedAt))
+	name := strings.Repeat("x", 1<<16)
+	for range userBurst {
+		a.Failed("h", name)
+	}
+	if a.Wait("h", name) == 0 || a.Wait("h", name+"y") != 0 {
+		t.Error("long names are not told apart")
+	}
+	for key := range a.failed {
+		if len(key.user) > maxName {
+			t.Errorf("%d bytes of a name are kept", len(key.user))
 		}
 	}
 }
