@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,6 +24,7 @@ func (p *pair) send(step string, version int16, build func(*side) kmsg.Request) 
 		other := *s
 		other.conn = nil
 		go func() {
+			defer close(w.answers[i])
 			defer other.close()
 			w.answers[i] <- other.ask(version, req)
 		}()
@@ -34,7 +36,10 @@ func (p *pair) send(step string, version int16, build func(*side) kmsg.Request) 
 func (p *pair) receive(w *waiting) (responses [2]kmsg.Response) {
 	var lines [2][]line
 	for i, s := range p.sides() {
-		a := <-w.answers[i]
+		a, ok := <-w.answers[i]
+		if !ok {
+			runtime.Goexit() // who asked was told to stop: see side.ask
+		}
 		responses[i] = a.response
 		if a.response == nil {
 			lines[i] = []line{{"", a.failed}}

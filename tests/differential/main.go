@@ -82,12 +82,29 @@ func (p *pair) runStage(ctx context.Context, dir string, st stage) (all bool, er
 	for _, s := range chosen {
 		began := time.Now()
 		p.begin(s.name)
-		if err := s.run(p); err != nil {
+		if err := p.runScenario(ctx, s); err != nil {
 			return all, fmt.Errorf("scenario %s: %w", s.name, err)
 		}
 		fmt.Printf("%-16s %5.1f s, %d answers so far\n", s.name, time.Since(began).Seconds(), p.report.compared)
 	}
 	return all, nil
+}
+
+// runScenario runs a scenario until it is done or, when ctx ends, asks for the next time.
+func (p *pair) runScenario(ctx context.Context, s scenario) error {
+	for _, side := range p.sides() {
+		side.ctx = ctx
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer close(done)
+		done <- s.run(p)
+	}()
+	err, ended := <-done
+	if !ended {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // startBoth starts Kafka, then freshet with the settings that make them comparable: the real number of replicas is insisted on.
@@ -143,5 +160,5 @@ func (p *pair) startBoth(ctx context.Context, dir string, st stage) (stop func()
 	stops = append(stops, func() { node.Kill() })
 	p.kafka, p.freshet = newSide("kafka", addresses[0], addresses[1]), newSide("freshet", node.Kafka, addresses[2])
 	stops = append(stops, p.kafka.close, p.freshet.close)
-	return stop, errors.Join(p.kafka.negotiate(), p.freshet.negotiate(), p.kafka.warmUp(), p.freshet.warmUp())
+	return stop, errors.Join(p.kafka.negotiate(), p.freshet.negotiate(), p.kafka.warmUp(ctx), p.freshet.warmUp(ctx))
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,6 +16,7 @@ import (
 
 // side is one of the two servers, and the connection on which it is asked.
 type side struct {
+	ctx      context.Context // of the scenario that asks, which ends with it; nil: none does
 	name     string
 	address  string
 	sasl     string // the address of the listener with SASL
@@ -61,7 +64,7 @@ func (s *side) negotiate() error {
 }
 
 // warmUp waits until the side's coordinator of groups and its producer ids are there, which Kafka makes when they are first asked for.
-func (s *side) warmUp() error {
+func (s *side) warmUp(ctx context.Context) error {
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		find := kmsg.NewPtrFindCoordinatorRequest()
 		find.CoordinatorKeys = []string{"warm-up"}
@@ -70,6 +73,9 @@ func (s *side) warmUp() error {
 		id, isID := s.ask(4, kmsg.NewPtrInitProducerIDRequest()).response.(*kmsg.InitProducerIDResponse)
 		if isBeat && isID && beat.ErrorCode == kerr.UnknownMemberID.Code && id.ErrorCode == 0 {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s is not ready: %+v %+v", s.name, beat, id)
@@ -86,8 +92,12 @@ type answer struct {
 // patience is how long an answer may take; requests that wait on purpose wait for less.
 const patience = 5 * time.Second
 
-// ask sends a request in a version and reads the answer. A connection that the server closed is opened again by the next request.
+// ask sends a request in a version and reads the answer. A connection that the server closed is opened again by the next request. It
+// ends the goroutine, and so the scenario wherever that is, if the command was told to stop.
 func (s *side) ask(version int16, req kmsg.Request) answer {
+	if s.ctx != nil && s.ctx.Err() != nil {
+		runtime.Goexit()
+	}
 	resp, err := s.exchange(version, req)
 	if err == nil {
 		return answer{response: resp}
