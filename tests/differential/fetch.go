@@ -201,6 +201,11 @@ func deleteRecords(p *pair) error {
 	}
 	p.fill("trimmed", 6)
 	for _, v := range p.versions(kmsg.NewPtrDeleteRecordsRequest()) {
+		p.ask("no partitions", v, same(func() kmsg.Request {
+			req := kmsg.NewPtrDeleteRecordsRequest()
+			req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: "trimmed"}, {Topic: "never-was"}}
+			return req
+		}))
 		for _, row := range []struct {
 			topic     string
 			partition int32

@@ -107,6 +107,17 @@ func TestRecordsOfCompactedTopicsAreNotDeletedByOffset(t *testing.T) {
 	}
 }
 
+func TestDeleteRecordsOfNoPartitionsLeavesTheTopicOut(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.create(t, "a", 1, nil)
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: "a"}, {Topic: "never-was"}}
+	if got := ask[*kmsg.DeleteRecordsResponse](n.raw(t), 2, req).Topics; len(got) != 0 {
+		t.Errorf("answered for %+v", got)
+	}
+}
+
 func TestCleanupPolicyCanBeEmptied(t *testing.T) {
 	t.Parallel()
 	n := start(t)

@@ -14,6 +14,9 @@ import (
 func (s *Server) deleteRecords(ctx context.Context, c *Client, req *kmsg.DeleteRecordsRequest) *kmsg.DeleteRecordsResponse {
 	resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
 	for t := range req.Topics {
+		if len(req.Topics[t].Partitions) == 0 {
+			continue // Apache Kafka answers by partition, and so leaves such a topic out
+		}
 		from, to := &req.Topics[t], kmsg.NewDeleteRecordsResponseTopic()
 		to.Topic = from.Topic
 		st, err := s.topic(ctx, from.Topic)
