@@ -147,6 +147,9 @@ func (p *pair) initFaults() {
 	str := kmsg.StringPtr
 	for step, change := range map[string]func(*kmsg.InitProducerIDRequest){
 		"empty id":             func(r *kmsg.InitProducerIDRequest) { r.TransactionalID = str("") },
+		"id -2, epoch -1":      func(r *kmsg.InitProducerIDRequest) { r.ProducerID = -2 },
+		"id -2, epoch -2":      func(r *kmsg.InitProducerIDRequest) { r.ProducerID, r.ProducerEpoch = -2, -2 },
+		"id -1, epoch -2":      func(r *kmsg.InitProducerIDRequest) { r.ProducerEpoch = -2 },
 		"no timeout":           func(r *kmsg.InitProducerIDRequest) { r.TransactionTimeoutMillis = 0 },
 		"negative timeout":     func(r *kmsg.InitProducerIDRequest) { r.TransactionTimeoutMillis = -1 },
 		"long timeout":         func(r *kmsg.InitProducerIDRequest) { r.TransactionTimeoutMillis = 900_001 },

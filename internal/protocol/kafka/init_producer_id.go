@@ -17,13 +17,13 @@ import (
 func (s *Server) initProducerID(ctx context.Context, _ *Client, req *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
-	if (req.ProducerID < 0) != (req.ProducerEpoch < 0) {
+	if (req.ProducerID == -1) != (req.ProducerEpoch == -1) {
 		resp.ErrorCode = kerr.InvalidRequest.Code // an id without its epoch, or an epoch of no id
 		return resp
 	}
 	if req.TransactionalID != nil {
 		var known *txn.Producer
-		if req.ProducerID >= 0 {
+		if req.ProducerID != -1 {
 			known = &txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
 		}
 		p, err := s.txns.Init(ctx, *req.TransactionalID, time.Duration(req.TransactionTimeoutMillis)*time.Millisecond, known)
