@@ -25,6 +25,8 @@ const (
 	rawInFlight = 5
 	// rawVersion is the version of the prepared requests: the first whose tagged fields nobody needs to look at.
 	rawVersion = 9
+	// pacedRecords is how many records a request at a fixed rate has: one request each millisecond at the usual rate, as Kafka's tool sends them.
+	pacedRecords = 20
 )
 
 // prepared sends requests that were made before: a client that costs as little as one can, so that it leaves the machine to the server. Records of 100
@@ -35,7 +37,7 @@ func (t *kafkaTurn) prepared() error {
 		return err
 	}
 	for i := range int32(partitions) { // a topic is listed before all its partitions take records
-		if err := t.first(preparedRequest(topic, i, 1)); err != nil {
+		if err := t.first(preparedRequest(topic, i, 1, smallBytes)); err != nil {
 			return err
 		}
 	}
@@ -60,7 +62,49 @@ func (t *kafkaTurn) prepared() error {
 			t.row(name+", server CPU by requests", cost.Seconds()/float64(requests)*1e6, "s/M")
 		}
 	}
-	return nil
+	return t.paced(topic, partitions)
+}
+
+// paced sends prepared requests at a fixed rate, one after the other to each partition, whether those before are answered or not. Each request's time
+// begins when it is handed to the socket: what the client oversleeps is not the server's.
+func (t *kafkaTurn) paced(topic string, partitions int) error {
+	requests := make([][]byte, partitions)
+	for i := range requests {
+		requests[i] = preparedRequest(topic, int32(i), pacedRecords, t.options.bytes)
+	}
+	conn, err := net.Dial("tcp", t.server.address())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	times := make([]time.Duration, t.options.rate*t.options.seconds/pacedRecords)
+	sent := make(chan time.Time, len(times))
+	failed := make(chan error, 1)
+	go func() {
+		began, every := time.Now(), time.Second*pacedRecords/time.Duration(t.options.rate)
+		for i := range times {
+			time.Sleep(time.Until(began.Add(time.Duration(i) * every)))
+			sent <- time.Now()
+			if _, err := conn.Write(requests[i%partitions]); err != nil {
+				failed <- err
+				return
+			}
+		}
+		failed <- nil
+	}()
+	in := bufio.NewReader(conn)
+	for i := range times {
+		if err := readProduced(in); err != nil {
+			conn.Close() // and with it who writes
+			return errors.Join(err, <-failed)
+		}
+		times[i] = time.Since(<-sent)
+	}
+	name := fmt.Sprintf("at rate, requests of %d records", pacedRecords)
+	t.row(name+", p50", quantile(times, 50), "ms")
+	t.row(name+", p99", quantile(times, 99), "ms")
+	t.row(name+", p99.9", quantile(times, 99.9), "ms")
+	return <-failed
 }
 
 // first sends a request until it is taken.
@@ -85,18 +129,18 @@ func (t *kafkaTurn) sendPrepared(topic string, partitions, each, requests int) e
 	errs := make([]error, rawConnections)
 	var work sync.WaitGroup
 	for i := range errs {
-		request := preparedRequest(topic, int32(i%partitions), each)
+		request := preparedRequest(topic, int32(i%partitions), each, smallBytes)
 		work.Go(func() { errs[i] = sendAgain(t.server.address(), request, requests) })
 	}
 	work.Wait()
 	return errors.Join(errs...)
 }
 
-// preparedRequest is a whole frame: a Produce with acks=all of one batch of so many records of 100 bytes.
-func preparedRequest(topic string, partition int32, records int) []byte {
+// preparedRequest is a whole frame: a Produce with acks=all of one batch of so many records of a size.
+func preparedRequest(topic string, partition int32, records, size int) []byte {
 	var b batch.Builder
 	for range records {
-		b.Add(time.Now().UnixMilli(), nil, bytes.Repeat([]byte("x"), 100))
+		b.Add(time.Now().UnixMilli(), nil, bytes.Repeat([]byte("x"), size))
 	}
 	req := kmsg.NewPtrProduceRequest()
 	req.Version, req.Acks, req.TimeoutMillis = rawVersion, -1, 30_000

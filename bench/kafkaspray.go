@@ -54,13 +54,17 @@ func (t *kafkaTurn) manyProducers() error {
 	return nil
 }
 
-// smallTimes is how many times the records of other rows have 100 bytes: as many bytes, or it would be the clients' connecting that is measured.
-const smallTimes = 10
+const (
+	// smallBytes is the size of a small record.
+	smallBytes = 100
+	// smallTimes is how many times the records of other rows are small ones: as many bytes, or it would be the clients' connecting that is measured.
+	smallTimes = 10
+)
 
 // small is many small requests: records of 100 bytes that wait for nobody, and records spread over more partitions than fill a batch.
 func (t *kafkaTurn) small() error {
 	return errors.Join(
-		t.sprayRow(spray{name: "100 B, no linger, 16 producers", producers: 16, partitions: 6, bytes: 100, records: smallTimes * t.records}),
+		t.sprayRow(spray{name: "100 B, no linger, 16 producers", producers: 16, partitions: 6, bytes: smallBytes, records: smallTimes * t.records}),
 		t.sprayRow(spray{name: "2,000 partitions, 16 producers", producers: 16, partitions: 2000, bytes: t.options.bytes, records: t.records, linger: sprayLinger, spread: true}),
 	)
 }

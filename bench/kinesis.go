@@ -279,10 +279,10 @@ func (t *kinesisTurn) latency(callers int) error {
 }
 
 // quantile returns a percentile in milliseconds.
-func quantile(times []time.Duration, percent int) float64 {
+func quantile(times []time.Duration, percent float64) float64 {
 	if len(times) == 0 {
 		return 0
 	}
 	sorted := slices.Sorted(slices.Values(times))
-	return float64(sorted[(len(sorted)-1)*percent/100]) / float64(time.Millisecond)
+	return float64(sorted[int(float64(len(sorted)-1)*percent/100)]) / float64(time.Millisecond)
 }
