@@ -15,6 +15,7 @@ import (
 const (
 	ClassicType  = "classic"
 	ConsumerType = "consumer"
+	StreamsType  = "streams"
 )
 
 // Listing is one group in a list.
@@ -22,7 +23,7 @@ type Listing struct {
 	ID           string
 	ProtocolType string // "" for offsets without a group
 	State        State
-	Type         string // ClassicType or ConsumerType
+	Type         string // ClassicType, ConsumerType or StreamsType
 }
 
 // Exists says whether there is a group of an id, of whichever kind.
@@ -94,6 +95,23 @@ func (c *Coordinator) DescribeConsumers(ctx context.Context, id string) (Consume
 		return nil
 	})
 	return d, topics, err
+}
+
+// DescribeStreams returns a streams group. INVALID_GROUP_ID; GROUP_ID_NOT_FOUND, also for a group of another kind.
+func (c *Coordinator) DescribeStreams(id string) (StreamsDescription, error) {
+	var d StreamsDescription
+	if err := checkID(id, false); err != nil {
+		return d, err
+	}
+	err := c.look(id, func(m machine) error {
+		streams, ok := m.(*StreamsMachine)
+		if !ok {
+			return refusal.New(kerr.GroupIDNotFound, "Group %s is not a streams group.", id)
+		}
+		d = streams.Describe()
+		return nil
+	})
+	return d, err
 }
 
 // look shows a group to f. GROUP_ID_NOT_FOUND.

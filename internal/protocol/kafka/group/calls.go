@@ -44,7 +44,7 @@ func (c *Coordinator) Join(ctx context.Context, id string, j Join) (Joined, erro
 		}
 		j.Candidate = candidate
 	}
-	r, err := c.ask(ctx, id, j.Member == "", func(e *entry, now time.Time, to Token) { e.classic(now).Join(now, to, j) })
+	r, err := c.ask(ctx, id, j.Member == "", func(e *entry, now time.Time, to Token) { e.classic(now, c.config).Join(now, to, j) })
 	if errors.Is(err, errNoGroup) {
 		err = kerr.UnknownMemberID
 	}
@@ -118,6 +118,24 @@ func (c *Coordinator) ConsumerBeat(ctx context.Context, id string, b ConsumerBea
 		err = refusal.New(kerr.GroupIDNotFound, "Consumer group %s not found.", id)
 	}
 	return r.Beat, err
+}
+
+// StreamsBeat takes a heartbeat of KIP-1071: it makes a group or a member, leads the member a step on, or removes it. A classic group without members
+// becomes a streams group with it. GROUP_ID_NOT_FOUND, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, STREAMS_INVALID_TOPOLOGY, INVALID_REQUEST for another topology
+// than the group's, GROUP_MAX_SIZE_REACHED, with words of their own.
+func (c *Coordinator) StreamsBeat(ctx context.Context, id string, b StreamsBeat) (StreamsBeaten, error) {
+	if err := checkID(id, false); err != nil {
+		return StreamsBeaten{}, err
+	}
+	topics, err := c.currentTopics(ctx)
+	if err != nil {
+		return StreamsBeaten{}, err
+	}
+	r, err := c.ask(ctx, id, b.Epoch == joining, func(e *entry, now time.Time, to Token) { c.streamsBeatLocked(e, now, to, topics, b) })
+	if errors.Is(err, errNoGroup) {
+		err = refusal.New(kerr.GroupIDNotFound, "Streams group %s not found.", id)
+	}
+	return r.Streams, err
 }
 
 // Leave removes members at once. It returns one error, or nil, for each of them, or one for all.

@@ -34,6 +34,18 @@ type Config struct {
 	MaxConsumerInterval time.Duration
 	AssignEvery         time.Duration // 0 = each change is decided at once
 	MaxAssignEvery      time.Duration
+	// StreamsSession and the fields behind it are the same of streams groups. Kafka: group.streams.*.
+	StreamsSession     time.Duration
+	MinStreamsSession  time.Duration
+	MaxStreamsSession  time.Duration
+	StreamsInterval    time.Duration
+	MinStreamsInterval time.Duration
+	MaxStreamsInterval time.Duration
+	AssignStreamsEvery time.Duration
+	MaxAssignStreams   time.Duration
+	StreamsDelay       time.Duration // how long the first member of a streams group waits for others; < 0 = not at all
+	Standbys           int           // standby tasks of each task with state
+	MaxStandbys        int
 	// Migration says which way groups with members may change their protocol. Kafka: group.consumer.migration.policy.
 	Migration Migration
 
@@ -41,9 +53,11 @@ type Config struct {
 	MaxMembers int // members of a classic group, and as many that have an id and have not joined. Kafka: group.max.size
 	// MaxConsumerMembers are the members of a consumer group. Kafka: group.consumer.max.size.
 	MaxConsumerMembers int
-	MaxGroupBytes      int64 // protocol metadata and assignments of a group's members
-	MaxBytes           int64 // the same of all groups together
-	MaxMetadataBytes   int   // remark beside a committed offset. Kafka: offset.metadata.max.bytes
+	// MaxStreamsMembers are the members of a streams group. Kafka: group.streams.max.size.
+	MaxStreamsMembers int
+	MaxGroupBytes     int64 // protocol metadata and assignments of a group's members
+	MaxBytes          int64 // the same of all groups together
+	MaxMetadataBytes  int   // remark beside a committed offset. Kafka: offset.metadata.max.bytes
 }
 
 // The defaults of Config.
@@ -63,6 +77,8 @@ const (
 	DefaultMinConsumerInterval = 5 * time.Second
 	DefaultMaxConsumerInterval = 15 * time.Second
 	DefaultMaxAssignEvery      = 15 * time.Second
+	DefaultStreamsDelay        = 100 * time.Millisecond
+	DefaultMaxStandbys         = 2
 	DefaultMigration           = MigrationBidirectional
 
 	DefaultMaxGroups        = 100_000
@@ -102,6 +118,14 @@ func (c Config) WithDefaults() Config {
 	set(&c.MinConsumerInterval, DefaultMinConsumerInterval)
 	set(&c.MaxConsumerInterval, DefaultMaxConsumerInterval)
 	set(&c.MaxAssignEvery, DefaultMaxAssignEvery)
+	set(&c.StreamsSession, DefaultConsumerSession)
+	set(&c.MinStreamsSession, DefaultMinConsumerSession)
+	set(&c.MaxStreamsSession, DefaultMaxConsumerSession)
+	set(&c.StreamsInterval, DefaultConsumerInterval)
+	set(&c.MinStreamsInterval, DefaultMinConsumerInterval)
+	set(&c.MaxStreamsInterval, DefaultMaxConsumerInterval)
+	set(&c.MaxAssignStreams, DefaultMaxAssignEvery)
+	set(&c.StreamsDelay, DefaultStreamsDelay)
 	if c.Migration == "" {
 		c.Migration = DefaultMigration
 	}
@@ -113,6 +137,12 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.MaxConsumerMembers == 0 {
 		c.MaxConsumerMembers = DefaultMaxMembers
+	}
+	if c.MaxStreamsMembers == 0 {
+		c.MaxStreamsMembers = DefaultMaxMembers
+	}
+	if c.MaxStandbys == 0 {
+		c.MaxStandbys = DefaultMaxStandbys
 	}
 	if c.MaxGroupBytes == 0 {
 		c.MaxGroupBytes = DefaultMaxGroupBytes
@@ -141,16 +171,24 @@ func (c Config) Validate() error {
 	check(c.RestoreGrace > 0, "group restore grace %v: must be positive", c.RestoreGrace)
 	check(c.OffsetsRetention > 0, "offsets retention %v: must be positive", c.OffsetsRetention)
 	check(c.RetentionCheck > 0, "offsets retention check %v: must be positive", c.RetentionCheck)
-	check(c.MinConsumerInterval > 0 && c.MinConsumerInterval <= c.ConsumerInterval && c.ConsumerInterval <= c.MaxConsumerInterval,
-		"consumer group heartbeat interval %v: must be within %v..%v, which must be positive", c.ConsumerInterval, c.MinConsumerInterval, c.MaxConsumerInterval)
-	check(c.MinConsumerSession > 0 && c.MinConsumerSession <= c.ConsumerSession && c.ConsumerSession <= c.MaxConsumerSession,
-		"consumer group session timeout %v: must be within %v..%v, which must be positive", c.ConsumerSession, c.MinConsumerSession, c.MaxConsumerSession)
-	check(c.ConsumerInterval < c.ConsumerSession, "consumer group heartbeat interval %v: must be shorter than the session timeout %v", c.ConsumerInterval, c.ConsumerSession)
-	check(c.AssignEvery >= 0 && c.AssignEvery <= c.MaxAssignEvery, "consumer group assignment interval %v: must be within 0..%v", c.AssignEvery, c.MaxAssignEvery)
+	heartbeats := func(kind string, session, minSession, maxSession, interval, minInterval, maxInterval, assign, maxAssign time.Duration) {
+		check(minInterval > 0 && minInterval <= interval && interval <= maxInterval,
+			"%s group heartbeat interval %v: must be within %v..%v, which must be positive", kind, interval, minInterval, maxInterval)
+		check(minSession > 0 && minSession <= session && session <= maxSession,
+			"%s group session timeout %v: must be within %v..%v, which must be positive", kind, session, minSession, maxSession)
+		check(interval < session, "%s group heartbeat interval %v: must be shorter than the session timeout %v", kind, interval, session)
+		check(assign >= 0 && assign <= maxAssign, "%s group assignment interval %v: must be within 0..%v", kind, assign, maxAssign)
+	}
+	heartbeats("consumer", c.ConsumerSession, c.MinConsumerSession, c.MaxConsumerSession, c.ConsumerInterval, c.MinConsumerInterval, c.MaxConsumerInterval,
+		c.AssignEvery, c.MaxAssignEvery)
+	heartbeats("streams", c.StreamsSession, c.MinStreamsSession, c.MaxStreamsSession, c.StreamsInterval, c.MinStreamsInterval, c.MaxStreamsInterval,
+		c.AssignStreamsEvery, c.MaxAssignStreams)
+	check(c.Standbys >= 0 && c.Standbys <= c.MaxStandbys, "streams group standby tasks %d: must be within 0..%d", c.Standbys, c.MaxStandbys)
 	check(c.Migration.upgrades() || c.Migration.downgrades() || c.Migration == MigrationDisabled,
 		"consumer group migration %q: must be bidirectional, upgrade, downgrade or disabled", c.Migration)
-	check(c.MaxGroups > 0 && c.MaxMembers > 0 && c.MaxConsumerMembers > 0, "group limits %d groups, %d members, %d of consumer groups: must be positive",
-		c.MaxGroups, c.MaxMembers, c.MaxConsumerMembers)
+	check(c.MaxGroups > 0 && c.MaxMembers > 0 && c.MaxConsumerMembers > 0 && c.MaxStreamsMembers > 0,
+		"group limits %d groups, %d members, %d of consumer groups, %d of streams groups: must be positive",
+		c.MaxGroups, c.MaxMembers, c.MaxConsumerMembers, c.MaxStreamsMembers)
 	check(c.MaxGroupBytes > 0 && c.MaxBytes >= c.MaxGroupBytes,
 		"group memory %d of %d bytes: a group's bound must be positive and fit into that of all", c.MaxGroupBytes, c.MaxBytes)
 	check(c.MaxMetadataBytes > 0, "offset metadata bound %d: must be positive", c.MaxMetadataBytes)
@@ -160,4 +198,9 @@ func (c Config) Validate() error {
 // Settings returns those of a consumer group that has none of its own.
 func (c Config) Settings() Settings {
 	return Settings{Session: c.ConsumerSession, Interval: c.ConsumerInterval, AssignEvery: c.AssignEvery}
+}
+
+// StreamsSettings returns those of a streams group that has none of its own.
+func (c Config) StreamsSettings() Settings {
+	return Settings{Session: c.StreamsSession, Interval: c.StreamsInterval, AssignEvery: c.AssignStreamsEvery, Delay: c.StreamsDelay, Standbys: c.Standbys}
 }

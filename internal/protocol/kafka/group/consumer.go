@@ -130,13 +130,36 @@ func hold(a assignor.Assignment, epoch int32) holding {
 	return h
 }
 
-// Settings are what a group's own configs say.
+// Settings are what a group's own configs say: consumer.* or streams.*.
 type Settings struct {
-	Session     time.Duration // consumer.session.timeout.ms
-	Interval    time.Duration // consumer.heartbeat.interval.ms
+	Session     time.Duration // session.timeout.ms
+	Interval    time.Duration // heartbeat.interval.ms
 	Brisk       time.Duration // a shorter interval that the node has time for; 0 = none
-	AssignEvery time.Duration // consumer.assignment.interval.ms: the least time between two runs of the assignor
+	AssignEvery time.Duration // assignment.interval.ms: the least time between two runs of the assignor
+	Delay       time.Duration // initial.rebalance.delay.ms: how long a first member waits for others; of streams groups
+	Standbys    int           // num.standby.replicas: standby tasks of each task with state; of streams groups
 }
+
+// interval returns when a member of so many is to send its next heartbeat: sooner than it is set to if it waits for what may be there by then.
+func (s Settings) interval(waits bool, members int) time.Duration {
+	interval := s.Interval
+	if s.Brisk >= interval {
+		return interval
+	}
+	if s.Brisk > 0 {
+		interval = s.Brisk
+	}
+	if waits {
+		interval = min(interval, max(waitingInterval, time.Duration(members)*beatShare))
+	}
+	return interval
+}
+
+const (
+	briskInterval   = time.Second            // between heartbeats, where the group has no interval of its own and the node few members
+	waitingInterval = 500 * time.Millisecond // between heartbeats of a member that waits for partitions
+	beatShare       = 2 * time.Millisecond   // longer for each member, so that all together send at most 500 a second
+)
 
 // NewConsumerMachine returns an empty group.
 func NewConsumerMachine(id string, config Config, now time.Time, topics *Topics) *ConsumerMachine {
@@ -172,6 +195,8 @@ func (mem *consumer) reconciled(target int32) bool {
 // Generation returns the group's epoch.
 func (m *ConsumerMachine) Generation() int32 { return m.epoch }
 
+func (m *ConsumerMachine) size() int { return len(m.members) }
+
 // SetRoom says how many bytes the members may take now: fewer than Config.MaxGroupBytes when other groups have taken them.
 func (m *ConsumerMachine) SetRoom(bytes int64) { m.room = min(bytes, m.config.MaxGroupBytes) }
 
@@ -205,7 +230,7 @@ func (m *ConsumerMachine) Ready() Output {
 	out := m.out
 	out.Moved = m.moved
 	if m.dirty || len(m.changed) > 0 || len(m.gone) > 0 {
-		out.Consumers = m.documents()
+		out.Documents = m.documents()
 	}
 	m.out, m.moved, m.dirty = Output{}, false, false
 	clear(m.changed)

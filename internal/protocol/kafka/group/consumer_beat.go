@@ -91,7 +91,7 @@ func (m *ConsumerMachine) beat(now time.Time, b ConsumerBeat) (ConsumerBeaten, e
 	m.reconcile(now, mem, b.Owned, anew)
 	m.touch(now, mem)
 
-	done := ConsumerBeaten{Member: mem.id, Epoch: mem.epoch, Interval: m.interval(mem)}
+	done := ConsumerBeaten{Member: mem.id, Epoch: mem.epoch, Interval: m.settings.interval(mem.phase == waiting || mem.epoch < m.epoch, len(m.members))}
 	full := b.Rebalance > 0 && (b.Topics != nil || b.Pattern != nil) && b.Owned != nil
 	if a := mem.assigned.assignment(); b.Epoch == joining || full || missed || !a.Equal(before.assignment()) {
 		done.Assigned, done.Assignment = true, a
@@ -220,27 +220,6 @@ func (m *ConsumerMachine) describe(mem *consumer, b ConsumerBeat) {
 		m.moved = true
 	}
 }
-
-// interval returns when the member is to send its next heartbeat: sooner than it is set to if it waits for partitions that may be free by then.
-func (m *ConsumerMachine) interval(mem *consumer) time.Duration {
-	interval := m.settings.Interval
-	if m.settings.Brisk >= interval {
-		return interval
-	}
-	if m.settings.Brisk > 0 {
-		interval = m.settings.Brisk
-	}
-	if mem.phase == waiting || mem.epoch < m.epoch {
-		interval = min(interval, max(waitingInterval, time.Duration(len(m.members))*beatShare))
-	}
-	return interval
-}
-
-const (
-	briskInterval   = time.Second            // between heartbeats, where the group has no interval of its own and the node few members
-	waitingInterval = 500 * time.Millisecond // between heartbeats of a member that waits for partitions
-	beatShare       = 2 * time.Millisecond   // longer for each member, so that all together send at most 500 a second
-)
 
 // leaveBeat removes a member, or marks a static one as on its way back: it keeps its place and what it is to read until its session ends.
 func (m *ConsumerMachine) leaveBeat(now time.Time, b ConsumerBeat) (ConsumerBeaten, error) {

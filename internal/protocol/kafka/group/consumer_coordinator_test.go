@@ -370,12 +370,12 @@ func TestDocumentsThatCannotBe(t *testing.T) {
 
 // keys of members' documents fit whatever ids are.
 func TestMemberKeys(t *testing.T) {
-	long := memberKey(string(make([]byte, 500)), string(make([]byte, 30_000)))
-	if err := long.Check(); err != nil || long == memberKey("g", "m") || memberKey("g", "m") == memberKey("gm", "") {
+	long := memberKey(memberKind, string(make([]byte, 500)), string(make([]byte, 30_000)))
+	if err := long.Check(); err != nil || long == memberKey(memberKind, "g", "m") || memberKey(memberKind, "g", "m") == memberKey(memberKind, "gm", "") {
 		t.Errorf("%v, %v", long, err)
 	}
-	expect(t, "kind", memberKey("g", "m").Kind, memberKind)
-	expectErr(t, "check", state.Key{Kind: memberKind, ID: memberKey("g", "m").ID}.Check(), nil)
+	expect(t, "kind", memberKey(memberKind, "g", "m").Kind, memberKind)
+	expectErr(t, "check", state.Key{Kind: memberKind, ID: memberKey(memberKind, "g", "m").ID}.Check(), nil)
 }
 
 func BenchmarkConsumerJoin(b *testing.B) {

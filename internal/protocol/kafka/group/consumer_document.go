@@ -18,12 +18,16 @@ import (
 // memberKind is of a consumer group's member's document. Each has its own: a heartbeat that leads one member a step on writes no others.
 const memberKind = "kafka-group-member"
 
-// ConsumerDocuments are the documents of a consumer group that have changed.
-type ConsumerDocuments struct {
-	Group   *ConsumerDocument // nil = as it was
-	Members []ConsumerMemberDocument
+// Documents are the documents of a group that have changed whose members have documents of their own.
+type Documents struct {
+	Group   encoder // nil = as it was
+	Kind    string  // of the members' documents
+	Members map[string]encoder
 	Gone    []string // ids of members whose documents are to be deleted
 }
+
+// encoder is a document.
+type encoder interface{ Encode() ([]byte, error) }
 
 // ConsumerDocument is what of a consumer group survives a restart, its members apart. Targets are not kept: a group whose members are all where they
 // were led to has no other, and one that was on the way is assigned anew.
@@ -70,26 +74,23 @@ type ClassicSelfDocument struct {
 }
 
 // memberKey returns the key of a member's document. Ids are hashed: together they may be longer than a key.
-func memberKey(group, member string) state.Key {
+func memberKey(kind, group, member string) state.Key {
 	g, m := sha256.Sum256([]byte(group)), sha256.Sum256([]byte(member))
-	return state.Key{Kind: memberKind, ID: hex.EncodeToString(g[:16]) + "/" + hex.EncodeToString(m[:16])}
+	return state.Key{Kind: kind, ID: hex.EncodeToString(g[:16]) + "/" + hex.EncodeToString(m[:16])}
 }
 
 // documents returns what has changed.
-func (m *ConsumerMachine) documents() *ConsumerDocuments {
-	d := &ConsumerDocuments{}
+func (m *ConsumerMachine) documents() *Documents {
+	d := &Documents{Kind: memberKind, Members: map[string]encoder{}}
 	if m.dirty {
-		group := m.document()
-		d.Group = &group
+		d.Group = m.document()
 	}
-	for _, mem := range m.changed {
-		d.Members = append(d.Members, m.memberDocument(mem))
+	for id, mem := range m.changed {
+		d.Members[id] = m.memberDocument(mem)
 	}
 	for id := range m.gone {
 		d.Gone = append(d.Gone, id)
 	}
-	slices.SortFunc(d.Members, func(a, b ConsumerMemberDocument) int { return cmp.Compare(a.Order, b.Order) })
-	slices.Sort(d.Gone)
 	return d
 }
 

@@ -94,15 +94,17 @@ func (m *ConsumerMachine) reader() func(topic string) bool {
 
 // expired says whether cur, an offset in a topic that members read or not, has outlived its retention.
 func (m *ConsumerMachine) expired(now time.Time, cur stream.Cursor, read bool) bool {
-	if read || m.dead {
-		return false
-	}
+	return !read && !m.dead && outlived(&m.config, now, cur, m.since, len(m.members) == 0)
+}
+
+// outlived says whether cur, an offset that nobody reads from, is older than it may be: counted from its commit, or from when the group became empty.
+func outlived(config *Config, now time.Time, cur stream.Cursor, since time.Time, empty bool) bool {
 	retention, from := cur.Retention, cur.Committed
 	if retention == 0 {
-		retention = m.config.OffsetsRetention
+		retention = config.OffsetsRetention
 	}
-	if len(m.members) == 0 && m.since.After(from) {
-		from = m.since
+	if empty && since.After(from) {
+		from = since
 	}
 	return now.Sub(from) >= retention
 }

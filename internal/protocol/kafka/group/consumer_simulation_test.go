@@ -465,7 +465,7 @@ func (w *world) joinClassic(c *reader) {
 		Client: c.name, Connection: c.name, Session: 10 * time.Second, Rebalance: 20 * time.Second,
 		ProtocolType: consumerType, Protocols: []Protocol{{Name: "range", Metadata: meta.AppendTo(nil)}},
 	}
-	c.join = w.ask(func(to Token) { w.e.classic(w.now).Join(w.now, to, j) })
+	c.join = w.ask(func(to Token) { w.e.classic(w.now, w.c.config).Join(w.now, to, j) })
 	w.joined(c)
 }
 

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -242,7 +243,7 @@ func partitionsText(a assignor.Assignment) string {
 func (p *consumerPlayer) outcome() string {
 	var b strings.Builder
 	out := p.m.Ready()
-	if d := out.Consumers; d != nil {
+	if d := out.Documents; d != nil {
 		p.keep(&b, d)
 	}
 	for _, e := range out.Events {
@@ -272,18 +273,25 @@ func (p *consumerPlayer) outcome() string {
 	return strings.TrimSuffix(b.String(), ",") + "]\n"
 }
 
-func (p *consumerPlayer) keep(b *strings.Builder, d *ConsumerDocuments) {
-	var names []string
+func (p *consumerPlayer) keep(b *strings.Builder, d *Documents) {
+	var members []ConsumerMemberDocument
 	for _, m := range d.Members {
+		members = append(members, m.(ConsumerMemberDocument))
+	}
+	slices.SortFunc(members, func(a, b ConsumerMemberDocument) int { return cmp.Compare(a.Order, b.Order) })
+	var names []string
+	for _, m := range members {
 		names = append(names, m.ID)
 		p.kept[m.ID] = m
 	}
+	slices.Sort(d.Gone)
 	for _, id := range d.Gone {
 		names = append(names, "not "+id)
 		delete(p.kept, id)
 	}
 	if d.Group != nil {
-		p.keptAll = d.Group
+		group := d.Group.(ConsumerDocument)
+		p.keptAll = &group
 		names = append([]string{"group"}, names...)
 	}
 	fmt.Fprintf(b, "keep %s\n", strings.Join(names, ", "))

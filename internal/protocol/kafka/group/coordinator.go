@@ -30,8 +30,9 @@ type Deps struct {
 	Clock  clock.Clock
 	Random io.Reader // member ids are drawn from it
 	Logger *slog.Logger
-	// Settings returns what holds for a consumer group; nil = Config.Settings for all. It must not block.
-	Settings func(group string) Settings
+	// Settings returns what holds for a consumer group, StreamsSettings the same for a streams group; nil = what Config says for all. They must not block.
+	Settings        func(group string) Settings
+	StreamsSettings func(group string) Settings
 	// Journal hears what becomes of groups; nil = nobody does.
 	Journal Journal
 }
@@ -58,7 +59,7 @@ type Coordinator struct {
 	due     *deadline.Queue[*entry]
 	token   Token
 	bytes   int64 // what all members take
-	members int   // of consumer groups
+	members int   // of groups that send heartbeats to be told what they have
 	stopped bool
 }
 
@@ -67,7 +68,7 @@ type entry struct {
 	id      string
 	machine machine
 	bytes   int64
-	members int // if it is a consumer group
+	members int // if it is a group that is told what it has
 	callers map[Token]chan Reply
 	// out waits to be kept and sent by whoever flushes; one does at a time, so that documents and answers keep their order.
 	out      []Output
@@ -262,7 +263,7 @@ func (c *Coordinator) collectLocked(e *entry) bool {
 	for _, ev := range out.Events {
 		c.Logger.Info("group "+ev.What, "group", e.id, "generation", e.machine.Generation(), "member", ev.Member, "reason", ev.Reason)
 	}
-	if out.Save != nil || out.Consumers != nil || len(out.Replies) > 0 {
+	if out.Save != nil || out.Documents != nil || len(out.Replies) > 0 {
 		e.out = append(e.out, out)
 	}
 	return out.Moved

@@ -14,7 +14,7 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// machine is a group of either kind: a Machine or a ConsumerMachine.
+// machine is a group of any kind: a Machine, a ConsumerMachine or a StreamsMachine.
 type machine interface {
 	State() State
 	Generation() int32
@@ -43,6 +43,14 @@ type machine interface {
 	expired(now time.Time, cur stream.Cursor, read bool) bool
 }
 
+// deciding is a group whose members the node itself tells what they have: a ConsumerMachine or a StreamsMachine.
+type deciding interface {
+	SetSettings(s Settings)
+	SetTopics(t *Topics)
+	MayFetch(member *string, epoch int32) error
+	size() int // members
+}
+
 // Generation returns the group's generation.
 func (m *Machine) Generation() int32 { return m.generation }
 
@@ -50,14 +58,14 @@ func (m *Machine) joining() bool { return len(m.pending) > 0 }
 
 func (m *ConsumerMachine) joining() bool { return false }
 
-// classic returns the machine that a classic member joins: an empty consumer group becomes a classic one.
-func (e *entry) classic(now time.Time) machine {
-	old, ok := e.machine.(*ConsumerMachine)
-	if !ok || old.State() != Empty {
-		return e.machine
+// classic returns the machine that a classic member joins: an empty group of another kind becomes a classic one.
+func (e *entry) classic(now time.Time, config Config) machine {
+	old := e.machine
+	if _, ok := old.(deciding); !ok || old.State() != Empty {
+		return old
 	}
-	m := NewMachine(old.id, old.config, now)
-	m.room, m.generation, m.moved = old.room, old.epoch, true
+	m := NewMachine(e.id, config, now)
+	m.generation, m.moved = old.Generation(), true
 	e.machine = m
 	return m
 }
@@ -65,31 +73,50 @@ func (e *entry) classic(now time.Time) machine {
 // prepareLocked tells e's machine what it works under. topics may be nil: as they were.
 func (c *Coordinator) prepareLocked(e *entry, topics *Topics) {
 	e.machine.SetRoom(c.roomLocked(e))
-	if m, ok := e.machine.(*ConsumerMachine); ok {
-		m.SetSettings(c.settings(e.id))
+	if m, ok := e.machine.(deciding); ok {
+		m.SetSettings(c.settingsOf(e))
 		if topics != nil {
 			m.SetTopics(topics)
 		}
 	}
 }
 
-// countLocked takes the members of e, if it is a consumer group, into account.
+// countLocked takes the members of e, if the node is to hear of them all the time, into account.
 func (c *Coordinator) countLocked(e *entry) {
 	n := 0
-	if m, ok := e.machine.(*ConsumerMachine); ok {
-		n = len(m.members)
+	if m, ok := e.machine.(deciding); ok {
+		n = m.size()
 	}
 	c.members += n - e.members
 	e.members = n
 }
 
-// settings returns what holds for a consumer group. One that says nothing of its heartbeats is told to send them more often as long as the node has
-// few members: a rebalance takes as long as its members need to hear of it.
-func (c *Coordinator) settings(id string) Settings {
-	s := c.config.Settings()
-	if c.Settings != nil {
-		s = c.Settings(id)
+func (c *Coordinator) settingsOf(e *entry) Settings {
+	if _, ok := e.machine.(*StreamsMachine); ok {
+		return c.streamsSettings(e.id)
 	}
+	return c.settings(e.id)
+}
+
+// settings returns what holds for a consumer group.
+func (c *Coordinator) settings(id string) Settings {
+	if c.Settings != nil {
+		return c.brisk(c.Settings(id))
+	}
+	return c.brisk(c.config.Settings())
+}
+
+// streamsSettings returns what holds for a streams group.
+func (c *Coordinator) streamsSettings(id string) Settings {
+	if c.StreamsSettings != nil {
+		return c.brisk(c.StreamsSettings(id))
+	}
+	return c.brisk(c.config.StreamsSettings())
+}
+
+// brisk has the members of a group that says nothing of its heartbeats send them more often as long as the node has few members: a rebalance takes as
+// long as its members need to hear of it.
+func (c *Coordinator) brisk(s Settings) Settings {
 	if s.Brisk == 0 {
 		s.Brisk = max(briskInterval, time.Duration(c.members)*beatShare)
 	}
@@ -98,13 +125,13 @@ func (c *Coordinator) settings(id string) Settings {
 
 // beatLocked puts a heartbeat of KIP-848 to e's machine. A classic group is left as it is if the heartbeat is refused.
 func (c *Coordinator) beatLocked(e *entry, now time.Time, to Token, topics *Topics, b ConsumerBeat) {
-	old, ok := e.machine.(*Machine)
-	if !ok {
-		e.machine.(*ConsumerMachine).Beat(now, to, b)
+	if m, ok := e.machine.(*ConsumerMachine); ok {
+		m.Beat(now, to, b)
 		return
 	}
-	if b.Epoch != joining {
-		old.reply(Reply{To: to, Err: refusal.New(kerr.GroupIDNotFound, "Group %s is not a consumer group.", e.id)})
+	old, ok := e.machine.(*Machine)
+	if !ok || b.Epoch != joining {
+		e.machine.reply(Reply{To: to, Err: refusal.New(kerr.GroupIDNotFound, "Group %s is not a consumer group.", e.id)})
 		return
 	}
 	m, err := old.upgraded(now, topics)
@@ -114,6 +141,30 @@ func (c *Coordinator) beatLocked(e *entry, now time.Time, to Token, topics *Topi
 	}
 	m.SetRoom(c.roomLocked(e))
 	m.SetSettings(c.settings(e.id))
+	m.Beat(now, to, b)
+	if r := m.out.Replies[len(m.out.Replies)-1]; r.Err != nil {
+		old.reply(r)
+		return
+	}
+	old.abandon()
+	c.collectLocked(e)
+	e.machine = m
+}
+
+// streamsBeatLocked puts a heartbeat of KIP-1071 to e's machine. A classic group without members becomes a streams group with it.
+func (c *Coordinator) streamsBeatLocked(e *entry, now time.Time, to Token, topics *Topics, b StreamsBeat) {
+	if m, ok := e.machine.(*StreamsMachine); ok {
+		m.Beat(now, to, b)
+		return
+	}
+	old, ok := e.machine.(*Machine)
+	if !ok || old.State() != Empty || b.Epoch != joining {
+		e.machine.reply(Reply{To: to, Err: refusal.New(kerr.GroupIDNotFound, "Group %s is not a streams group.", e.id)})
+		return
+	}
+	m := NewStreamsMachine(e.id, c.config, now, topics)
+	m.SetRoom(c.roomLocked(e))
+	m.SetSettings(c.streamsSettings(e.id))
 	m.Beat(now, to, b)
 	if r := m.out.Replies[len(m.out.Replies)-1]; r.Err != nil {
 		old.reply(r)
@@ -146,27 +197,20 @@ func (c *Coordinator) load(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("load groups: %w", err)
 	}
-	members, err := c.loadMembers(ctx)
-	if err != nil {
-		return err
-	}
 	topics, err := c.currentTopics(ctx)
 	if err != nil {
 		return err
 	}
+	members := &kept{}
+	if members.consumers, err = loadMembers(ctx, c.Store, memberKind, DecodeConsumerMemberDocument); err != nil {
+		return err
+	}
+	if members.streamers, err = loadMembers(ctx, c.Store, streamerKind, DecodeStreamerDocument); err != nil {
+		return err
+	}
 	for _, d := range docs {
 		id := strings.TrimPrefix(d.ID, prefix)
-		consumers, ok, err := DecodeConsumerDocument(d.Value)
-		var m machine
-		switch {
-		case err != nil:
-		case ok:
-			m = RestoreConsumers(id, c.config, c.settings(id), now, topics, consumers, members[id])
-		default:
-			var doc Document
-			doc, err = DecodeDocument(d.Value)
-			m = Restore(id, c.config, now, doc)
-		}
+		m, err := c.restore(id, d.Value, now, topics, members)
 		if err != nil {
 			return fmt.Errorf("load group %q: %w", id, err)
 		}
@@ -177,43 +221,78 @@ func (c *Coordinator) load(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// loadMembers returns the members of consumer groups by group.
-func (c *Coordinator) loadMembers(ctx context.Context) (map[string][]ConsumerMemberDocument, error) {
-	docs, err := c.Store.List(ctx, memberKind, "")
+// kept is the documents of members, by group.
+type kept struct {
+	consumers map[string][]ConsumerMemberDocument
+	streamers map[string][]StreamerDocument
+}
+
+// restore makes the group of a document.
+func (c *Coordinator) restore(id string, value []byte, now time.Time, topics *Topics, members *kept) (machine, error) {
+	consumers, ok, err := DecodeConsumerDocument(value)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		return RestoreConsumers(id, c.config, c.settings(id), now, topics, consumers, members.consumers[id]), nil
+	}
+	streams, ok, err := DecodeStreamsDocument(value)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		return RestoreStreams(id, c.config, c.streamsSettings(id), now, topics, streams, members.streamers[id]), nil
+	}
+	d, err := DecodeDocument(value)
+	if err != nil {
+		return nil, err
+	}
+	return Restore(id, c.config, now, d), nil
+}
+
+// ofGroup is a member's document that says whose it is.
+type ofGroup interface{ group() string }
+
+func (d ConsumerMemberDocument) group() string { return d.Group }
+func (d StreamerDocument) group() string       { return d.Group }
+
+// loadMembers returns the members' documents of a kind, by group.
+func loadMembers[D ofGroup](ctx context.Context, store state.Store, kind string, decode func([]byte) (D, error)) (map[string][]D, error) {
+	docs, err := store.List(ctx, kind, "")
 	if err != nil {
 		return nil, fmt.Errorf("load group members: %w", err)
 	}
-	members := map[string][]ConsumerMemberDocument{}
+	members := map[string][]D{}
 	for _, d := range docs {
-		doc, err := DecodeConsumerMemberDocument(d.Value)
+		doc, err := decode(d.Value)
 		if err != nil {
 			return nil, fmt.Errorf("load group member %s: %w", d.ID, err)
 		}
-		members[doc.Group] = append(members[doc.Group], doc)
+		members[doc.group()] = append(members[doc.group()], doc)
 	}
 	return members, nil
 }
 
 // keeping is documents to keep, by key; nil deletes. Several outputs of a group come to one write.
-type keeping map[state.Key]interface{ Encode() ([]byte, error) }
+type keeping map[state.Key]encoder
 
 // with adds what an output of group id wants kept.
 func (k keeping) with(id string, o Output) keeping {
-	if o.Save == nil && o.Consumers == nil {
+	if o.Save == nil && o.Documents == nil {
 		return k
 	}
 	if k == nil {
 		k = keeping{}
 	}
-	if d := o.Consumers; d != nil {
+	if d := o.Documents; d != nil {
 		if d.Group != nil {
 			k[groupKey(id)] = d.Group
 		}
 		for _, gone := range d.Gone {
-			k[memberKey(id, gone)] = nil
+			k[memberKey(d.Kind, id, gone)] = nil
 		}
-		for i := range d.Members {
-			k[memberKey(id, d.Members[i].ID)] = &d.Members[i]
+		for member, doc := range d.Members {
+			k[memberKey(d.Kind, id, member)] = doc
 		}
 	}
 	if o.Save != nil {

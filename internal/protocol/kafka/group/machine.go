@@ -84,12 +84,12 @@ type Protocol struct {
 	Metadata []byte
 }
 
-// Output is what a machine wants done: first Save or Consumers kept, then Replies sent.
+// Output is what a machine wants done: first Save or Documents kept, then Replies sent.
 type Output struct {
 	Replies []Reply
 	Save    *Document // nil: nothing has changed that must survive
-	// Consumers is the same of a consumer group.
-	Consumers *ConsumerDocuments
+	// Documents is the same of a group whose members have documents of their own.
+	Documents *Documents
 	Events    []Event
 	// Moved says that Bytes or Deadline may have changed. After mere signs of life it is false: they only move the deadline away.
 	Moved bool
@@ -102,6 +102,8 @@ type Reply struct {
 	Join Joined
 	Sync Synced
 	Beat ConsumerBeaten
+	// Streams is the part for a StreamsBeat.
+	Streams StreamsBeaten
 }
 
 // Event is worth a log line.

@@ -125,7 +125,7 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, id string, remove []Com
 	return errs, err
 }
 
-// MayFetch returns nil if who asks may read the group's committed offsets: a member of a consumer group by its id and epoch, and whoever names
+// MayFetch returns nil if who asks may read the group's committed offsets: a member of a consumer or streams group by its id and epoch, and whoever names
 // none (nil, -1). UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.
 func (c *Coordinator) MayFetch(id string, member *string, epoch int32) error {
 	c.mu.Lock()
@@ -134,7 +134,7 @@ func (c *Coordinator) MayFetch(id string, member *string, epoch int32) error {
 	if e == nil {
 		return nil
 	}
-	if m, ok := e.machine.(*ConsumerMachine); ok {
+	if m, ok := e.machine.(deciding); ok {
 		return m.MayFetch(member, epoch)
 	}
 	return nil
