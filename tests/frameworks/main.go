@@ -1,8 +1,8 @@
 // Command frameworks runs programs that others have built on Kafka against the real binary, with crashes, and judges what they leave behind:
 //
-//	go run ./tests/frameworks [-seed N] [-kills N] streams|connect|mirror|flink|registry|debezium|terraform
+//	go run ./tests/frameworks [-seed N] [-kills N] streams|streams-group|connect|mirror|flink|registry|debezium|terraform
 //
-// streams is a word count of Kafka Streams, exactly once; connect copies a file into a topic, exactly once, and the topic into another file; mirror is
+// streams is a word count of Kafka Streams, exactly once, streams-group the same in two processes by the protocol of KIP-1071; connect copies a file into a topic, exactly once, and the topic into another file; mirror is
 // MirrorMaker 2, which copies topics and groups' offsets from an Apache Kafka; flink is a windowed aggregation of Flink SQL from topic to topic, exactly
 // once; registry is Apicurio Registry, which keeps schemas in a topic; debezium captures what changes in a PostgreSQL; terraform is OpenTofu with the
 // provider of Kafka. Their processes and the node are killed at random moments. -kafka ADDRESS judges another server, which is not killed.
@@ -21,7 +21,7 @@ import (
 
 // suites are the frameworks by name.
 var suites = map[string]func(context.Context, *rig) error{
-	"streams": wordCount, "connect": connect, "mirror": mirror, "flink": flinkSQL, "registry": registry, "debezium": debezium,
+	"streams": streamsClassic, "streams-group": streamsGroup, "connect": connect, "mirror": mirror, "flink": flinkSQL, "registry": registry, "debezium": debezium,
 	"terraform": terraform,
 }
 
@@ -33,6 +33,11 @@ type rig struct {
 	rnd   *rand.Rand
 	kills int
 }
+
+// streamsGroups has members of streams groups that were killed be missed after 6 s, as the suites of other groups ask for themselves, and another process
+// stand by for each task with state.
+const streamsGroups = "group.streams.min.session.timeout.ms=6000,group.streams.session.timeout.ms=6000," +
+	"group.streams.min.heartbeat.interval.ms=1000,group.streams.heartbeat.interval.ms=1000,group.streams.num.standby.replicas=1"
 
 func main() { process.Main("frameworks", run) }
 
@@ -46,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	suite, ok := suites[flags.Arg(0)]
 	if !ok || flags.NArg() != 1 {
-		return fmt.Errorf("usage: frameworks [flags] streams|connect|mirror|flink|registry|debezium|terraform")
+		return fmt.Errorf("usage: frameworks [flags] streams|streams-group|connect|mirror|flink|registry|debezium|terraform")
 	}
 	dir, err := os.MkdirTemp("", "freshet-frameworks-")
 	if err != nil {
@@ -65,6 +70,7 @@ func run(ctx context.Context, args []string) error {
 	if r.node, err = process.NewNode(binary, dir); err != nil {
 		return err
 	}
+	r.node.Args = []string{"--kafka-configs", streamsGroups}
 	if _, err := r.node.Start(ctx); err != nil {
 		return err
 	}

@@ -24,9 +24,15 @@ const (
 	patience = 3 * time.Minute
 )
 
+// streamsClassic counts words in one process, whose threads are members of a classic group.
+func streamsClassic(ctx context.Context, r *rig) error { return wordCount(ctx, r, "classic", 1) }
+
+// streamsGroup counts words in two processes that stand by for each other: a streams group of KIP-1071.
+func streamsGroup(ctx context.Context, r *rig) error { return wordCount(ctx, r, "streams", 2) }
+
 // wordCount counts words exactly once across kills: of every word, read_committed gives the counts 1 to n in order, each once.
-func wordCount(ctx context.Context, r *rig) error {
-	java, err := streamsProgram(ctx, r)
+func wordCount(ctx context.Context, r *rig, protocol string, processes int) error {
+	java, err := streamsPrograms(ctx, r, protocol, processes)
 	if err != nil {
 		return err
 	}
@@ -41,20 +47,23 @@ func wordCount(ctx context.Context, r *rig) error {
 			return err
 		}
 	}
-	app, err := process.Start(java)
-	if err != nil {
-		return err
+	apps := make([]*process.Process, processes)
+	for i := range apps {
+		if apps[i], err = process.Start(java[i]); err != nil {
+			return err
+		}
+		defer func() { apps[i].Kill() }()
 	}
-	defer func() { app.Kill() }()
 	want := map[string]int64{}
 	for kill := range r.kills {
 		if err := writeLines(ctx, r, cl, want); err != nil {
 			return err
 		}
+		i := r.rnd.IntN(processes)
 		select {
 		case <-time.After(time.Duration(500+r.rnd.IntN(5000)) * time.Millisecond):
-		case <-app.Done():
-			return fmt.Errorf("the word count ended: %s", app.Tail(4000))
+		case <-apps[i].Done():
+			return fmt.Errorf("the word count ended: %s", apps[i].Tail(4000))
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -67,36 +76,45 @@ func wordCount(ctx context.Context, r *rig) error {
 			continue
 		}
 		fmt.Println("kill -9 of the word count")
-		app.Kill()
-		if app, err = process.Start(java); err != nil {
+		apps[i].Kill()
+		if apps[i], err = process.Start(java[i]); err != nil {
 			return err
 		}
 	}
 	if err := writeLines(ctx, r, cl, want); err != nil {
 		return err
 	}
-	return judgeCounts(ctx, r, app, want)
+	return judgeCounts(ctx, r, apps[0], want)
 }
 
-func streamsProgram(ctx context.Context, r *rig) (process.Command, error) {
+// streamsPrograms are processes of the word count, each with a state of its own.
+func streamsPrograms(ctx context.Context, r *rig, protocol string, processes int) ([]process.Command, error) {
 	root, err := process.ModuleRoot()
 	if err != nil {
-		return process.Command{}, err
+		return nil, err
 	}
 	dir := filepath.Join(root, "tests", "frameworks", "java")
 	jars, err := kit.Maven(ctx, "kafka-streams", filepath.Join(dir, "streams-pom.xml"))
 	if err != nil {
-		return process.Command{}, err
+		return nil, err
 	}
 	classes, err := kit.Javac(ctx, "kafka-streams-classes", jars, filepath.Join(dir, "WordCount.java"))
 	if err != nil {
-		return process.Command{}, err
+		return nil, err
 	}
 	path := classes + string(os.PathListSeparator) + filepath.Join(jars, "*")
-	return process.Command{
-		Name: "word count", Path: "java", Log: filepath.Join(r.dir, "word-count.log"),
-		Args: []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx384m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", path, "WordCount", r.kafka, filepath.Join(r.dir, "state")},
-	}, nil
+	var all []process.Command
+	for i := range processes {
+		name := fmt.Sprintf("word-count-%d", i)
+		all = append(all, process.Command{
+			Name: name, Path: "java", Log: filepath.Join(r.dir, name+".log"),
+			Args: []string{
+				"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx384m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", path,
+				"WordCount", r.kafka, filepath.Join(r.dir, "state-"+name), protocol, fmt.Sprintf("localhost:%d", 10_000+i),
+			},
+		})
+	}
+	return all, nil
 }
 
 // writeLines produces lines of random words and adds up what they come to.

@@ -18,5 +18,7 @@ func groupAPIs() []api {
 		{key: kmsg.OffsetDelete, min: 0, max: 0, serve: call((*Server).offsetDelete)},
 		{key: kmsg.ConsumerGroupHeartbeat, min: 0, max: 1, serve: call((*Server).consumerGroupHeartbeat)},
 		{key: kmsg.ConsumerGroupDescribe, min: 0, max: 1, serve: call((*Server).consumerGroupDescribe)},
+		{key: kmsg.StreamsGroupHeartbeat, min: 0, max: 0, serve: call((*Server).streamsGroupHeartbeat)},
+		{key: kmsg.StreamsGroupDescribe, min: 0, max: 0, serve: call((*Server).streamsGroupDescribe)},
 	}...)
 }

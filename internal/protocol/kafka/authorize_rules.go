@@ -70,6 +70,8 @@ var rules = map[kmsg.Key]rule{
 	kmsg.OffsetDelete:           onGroup(acl.Delete, func(r *kmsg.OffsetDeleteRequest) string { return r.Group }).then(inParts(authorizeOffsetDelete)),
 	kmsg.ConsumerGroupHeartbeat: onGroup(acl.Read, func(r *kmsg.ConsumerGroupHeartbeatRequest) string { return r.Group }).then(inWhole(authorizeSubscription)),
 	kmsg.ConsumerGroupDescribe:  inParts(authorizeConsumerGroupDescribe),
+	kmsg.StreamsGroupHeartbeat:  onGroup(acl.Read, func(r *kmsg.StreamsGroupHeartbeatRequest) string { return r.Group }).then(inWhole(authorizeTopology)),
+	kmsg.StreamsGroupDescribe:   inParts(authorizeStreamsGroupDescribe),
 
 	kmsg.InitProducerID:       inWhole(authorizeInitProducerID),
 	kmsg.AddPartitionsToTxn:   inParts(authorizeAddPartitionsToTxn),

@@ -190,6 +190,11 @@ var groupAccesses = []access{
 		r.Group, r.MemberID, r.MemberEpoch, r.SubscribedTopicNames = "g", "m", 5, []string{"t"}
 	}), []right{onGroup(acl.Read), onTopic("t", acl.Describe)}},
 	{kmsg.ConsumerGroupDescribe, "", 0, asks(func(r *kmsg.ConsumerGroupDescribeRequest) { r.Groups = []string{"g"} }), []right{onGroup(acl.Describe)}},
+	{kmsg.StreamsGroupHeartbeat, "", 0, asks(func(r *kmsg.StreamsGroupHeartbeatRequest) {
+		r.Group, r.MemberID, r.MemberEpoch = "g", "m", 5
+		r.Topology = &kmsg.StreamsGroupHeartbeatRequestTopology{Subtopologies: []kmsg.StreamsGroupHeartbeatRequestTopologySubtopology{{SourceTopics: []string{"t"}}}}
+	}), []right{onGroup(acl.Read), onTopic("t", acl.Describe)}},
+	{kmsg.StreamsGroupDescribe, "", 0, asks(func(r *kmsg.StreamsGroupDescribeRequest) { r.Groups = []string{"g"} }), []right{onGroup(acl.Describe)}},
 	{kmsg.ShareGroupHeartbeat, "", 1, asks(func(r *kmsg.ShareGroupHeartbeatRequest) {
 		r.GroupID, r.MemberID, r.MemberEpoch, r.SubscribedTopicNames = "g", "m", 5, []string{"t"}
 	}), []right{onGroup(acl.Read), onTopic("t", acl.Describe)}},

@@ -105,9 +105,11 @@ func (s *Server) checkTogether(before, after brokerconfig.Lookup) error {
 			return brokerconfig.Refuse("Dynamic thread count update validation failed for %s=%d, value should not be greater than double the current value %d", key, is, was)
 		}
 	}
-	const interval, most = "group.consumer.assignment.interval.ms", "group.consumer.max.assignment.interval.ms"
-	if value(after, interval) > value(after, most) {
-		return brokerconfig.Refuse("%s must be less than or equal to %s", interval, most)
+	for _, kind := range []string{"consumer", "streams"} {
+		interval, most := "group."+kind+".assignment.interval.ms", "group."+kind+".max.assignment.interval.ms"
+		if value(after, interval) > value(after, most) {
+			return brokerconfig.Refuse("%s must be less than or equal to %s", interval, most)
+		}
 	}
 	const least, longest = "log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"
 	if low, high := value(after, least), value(after, longest); low > high {

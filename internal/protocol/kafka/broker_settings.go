@@ -29,7 +29,7 @@ type brokerSetting struct {
 
 // brokerSettings is the ledger of broker configs, by key.
 var brokerSettings = func() []brokerSetting {
-	all := slices.Concat(groupBrokerSettings(), shareBrokerSettings(), serverBrokerSettings(), fixedBrokerSettings(), coarseBrokerSettings(), topicBrokerSettings(),
+	all := slices.Concat(groupBrokerSettings(), streamsBrokerSettings(), shareBrokerSettings(), serverBrokerSettings(), fixedBrokerSettings(), coarseBrokerSettings(), topicBrokerSettings(),
 		connectionBrokerSettings(), cleanerBrokerSettings(), storedBrokerSettings(), refusedBrokerSettings())
 	slices.SortFunc(all, func(a, b brokerSetting) int { return strings.Compare(a.Key, b.Key) })
 	return all

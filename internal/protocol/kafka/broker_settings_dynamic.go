@@ -180,7 +180,6 @@ func refusedBrokerSettings() []brokerSetting {
 	add(one, listType, "there is one directory", "cordoned.log.dirs")
 	add(one, stringType, flags, "listener.security.protocol.map")
 	add(one, listType, flags, "listeners")
-	add(wide, intType, "there are no streams groups", "group.streams.assignment.interval.ms")
 	add(one, listType, jaas, "sasl.enabled.mechanisms", "sasl.kerberos.principal.to.local.rules")
 	add(one, secretType, jaas, "sasl.jaas.config")
 	add(one, stringType, jaas, "sasl.kerberos.kinit.cmd", "sasl.kerberos.service.name", "sasl.mechanism.inter.broker.protocol")

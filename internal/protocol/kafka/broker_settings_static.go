@@ -78,6 +78,36 @@ func groupBrokerSettings() []brokerSetting {
 	}
 }
 
+// streamsBrokerSettings are those of streams groups.
+func streamsBrokerSettings() []brokerSetting {
+	return []brokerSetting{
+		countField("group.streams.max.size", intType, group.DefaultMaxMembers, 1, mostInt, "The most members of a streams group.",
+			func(c *Config) *int { return &c.Groups.MaxStreamsMembers }),
+		millisField("group.streams.session.timeout.ms", group.DefaultConsumerSession, 1, "How long a member of a streams group may be silent.",
+			func(c *Config) *time.Duration { return &c.Groups.StreamsSession }),
+		millisField("group.streams.min.session.timeout.ms", group.DefaultMinConsumerSession, 1, "The shortest streams.session.timeout.ms of a group.",
+			func(c *Config) *time.Duration { return &c.Groups.MinStreamsSession }),
+		millisField("group.streams.max.session.timeout.ms", group.DefaultMaxConsumerSession, 1, "The longest streams.session.timeout.ms of a group.",
+			func(c *Config) *time.Duration { return &c.Groups.MaxStreamsSession }),
+		millisField("group.streams.heartbeat.interval.ms", group.DefaultConsumerInterval, 1, "How often a member of a streams group sends a heartbeat, at least.",
+			func(c *Config) *time.Duration { return &c.Groups.StreamsInterval }),
+		millisField("group.streams.min.heartbeat.interval.ms", group.DefaultMinConsumerInterval, 1, "The shortest streams.heartbeat.interval.ms of a group.",
+			func(c *Config) *time.Duration { return &c.Groups.MinStreamsInterval }),
+		millisField("group.streams.max.heartbeat.interval.ms", group.DefaultMaxConsumerInterval, 1, "The longest streams.heartbeat.interval.ms of a group.",
+			func(c *Config) *time.Duration { return &c.Groups.MaxStreamsInterval }),
+		clusterWide(millisField("group.streams.assignment.interval.ms", 0, 0, "The least time between two assignments of a streams group that has none of its own.",
+			func(c *Config) *time.Duration { return &c.Groups.AssignStreamsEvery })),
+		millisField("group.streams.max.assignment.interval.ms", group.DefaultMaxAssignEvery, 1, "The longest streams.assignment.interval.ms of a group.",
+			func(c *Config) *time.Duration { return &c.Groups.MaxAssignStreams }),
+		millisField("group.streams.initial.rebalance.delay.ms", group.DefaultStreamsDelay, 0, "How long the first member of an empty streams group waits for more.",
+			func(c *Config) *time.Duration { return &c.Groups.StreamsDelay }),
+		countField("group.streams.num.standby.replicas", intType, 0, 0, mostInt, "How many standby tasks each task with state has.",
+			func(c *Config) *int { return &c.Groups.Standbys }),
+		countField("group.streams.max.standby.replicas", intType, group.DefaultMaxStandbys, 0, mostInt, "The largest streams.num.standby.replicas of a group.",
+			func(c *Config) *int { return &c.Groups.MaxStandbys }),
+	}
+}
+
 // clusterWide makes a setting one that can be altered at any level.
 func clusterWide(t brokerSetting) brokerSetting {
 	t.Scope = brokerconfig.ClusterWide
@@ -198,7 +228,8 @@ func fixedBrokerSettings() []brokerSetting {
 		settled("delete.topic.enable", boolType, "true", "true", "Whether topics can be deleted."),
 		settled("group.consumer.assignors", list, assignors, assignors, "Who may assign partitions of consumer groups."),
 		settled("group.consumer.min.assignment.interval.ms", integer, "0", "0", "The shortest consumer.assignment.interval.ms of a group."),
-		settled("group.coordinator.rebalance.protocols", list, "classic,consumer", "classic,consumer", "The kinds of consumer groups that are served."),
+		settled("group.coordinator.rebalance.protocols", list, "classic,consumer,streams", "classic,consumer,streams", "The kinds of consumer groups that are served."),
+		settled("group.streams.min.assignment.interval.ms", integer, "0", "0", "The shortest streams.assignment.interval.ms of a group."),
 		settled("group.share.assignors", list, share.Assignor, share.Assignor, "How partitions are assigned to members."),
 		settled("inter.broker.protocol.version", text, "4.3", "4.3", "The Kafka release whose requests are served."),
 		settled("log.cleaner.enable", boolType, "true", "true", "Whether topics are compacted that say so."),

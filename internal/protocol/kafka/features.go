@@ -17,6 +17,7 @@ var features = []feature{
 	// configs and requests it has.
 	{"metadata.version", 7, 30, 30},
 	{"share.version", 0, 1, 1},       // share groups (KIP-932)
+	{"streams.version", 0, 1, 1},     // streams groups (KIP-1071)
 	{"transaction.version", 0, 2, 2}, // an epoch for each transaction, partitions that join by being written to (KIP-890)
 }
 

@@ -21,6 +21,19 @@ func consumerBounds(c group.Config) groupconfig.Consumer {
 	}
 }
 
+// streamsBounds are the defaults and bounds of streams groups' configs.
+func streamsBounds(c group.Config) groupconfig.Streams {
+	c = c.WithDefaults()
+	return groupconfig.Streams{
+		Consumer: groupconfig.Consumer{
+			Session: c.StreamsSession, MinSession: c.MinStreamsSession, MaxSession: c.MaxStreamsSession,
+			Interval: c.StreamsInterval, MinInterval: c.MinStreamsInterval, MaxInterval: c.MaxStreamsInterval,
+			AssignEvery: c.AssignStreamsEvery, MaxAssignEvery: c.MaxAssignStreams,
+		},
+		Delay: max(0, c.StreamsDelay), Standbys: c.Standbys, MaxStandbys: c.MaxStandbys,
+	}
+}
+
 // shareBounds are the defaults and bounds of share groups' configs.
 func shareBounds(c *Config) groupconfig.Share {
 	b, d := c.ShareBounds.WithDefaults(), c.Shares.WithDefaults().Defaults
@@ -30,15 +43,29 @@ func shareBounds(c *Config) groupconfig.Share {
 
 // consumerSettings returns what holds for a consumer group.
 func (s *Server) consumerSettings(id string) group.Settings {
+	return s.heartbeatSettings("consumer", id)
+}
+
+// streamsSettings returns what holds for a streams group.
+func (s *Server) streamsSettings(id string) group.Settings {
+	settings := s.heartbeatSettings("streams", id)
+	settings.Delay = s.configs.Duration(id, "streams.initial.rebalance.delay.ms")
+	settings.Standbys = s.configs.Int(id, "streams.num.standby.replicas")
+	return settings
+}
+
+// heartbeatSettings returns what all kinds of groups have whose members hear by heartbeats what they have.
+func (s *Server) heartbeatSettings(kind, id string) group.Settings {
 	settings := group.Settings{
-		Session:     s.configs.Duration(id, "consumer.session.timeout.ms"),
-		Interval:    s.configs.Duration(id, "consumer.heartbeat.interval.ms"),
-		AssignEvery: s.broker.Duration("group.consumer.assignment.interval.ms"),
+		Session:     s.configs.Duration(id, kind+".session.timeout.ms"),
+		Interval:    s.configs.Duration(id, kind+".heartbeat.interval.ms"),
+		AssignEvery: s.broker.Duration("group." + kind + ".assignment.interval.ms"),
 	}
-	if _, own := s.configs.Set(id)["consumer.assignment.interval.ms"]; own {
-		settings.AssignEvery = s.configs.Duration(id, "consumer.assignment.interval.ms")
+	own := s.configs.Set(id)
+	if _, set := own[kind+".assignment.interval.ms"]; set {
+		settings.AssignEvery = s.configs.Duration(id, kind+".assignment.interval.ms")
 	}
-	if _, own := s.configs.Set(id)["consumer.heartbeat.interval.ms"]; own {
+	if _, set := own[kind+".heartbeat.interval.ms"]; set {
 		settings.Brisk = settings.Interval
 	}
 	return settings

@@ -217,7 +217,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err = s.openBrokerConfigs(ctx); err != nil {
 		return nil, err
 	}
-	if s.configs, err = groupconfig.Open(ctx, cfg.State, groupconfig.All(consumerBounds(cfg.Groups), shareBounds(&cfg))); err != nil {
+	if s.configs, err = groupconfig.Open(ctx, cfg.State, groupconfig.All(consumerBounds(cfg.Groups), shareBounds(&cfg), streamsBounds(cfg.Groups))); err != nil {
 		return nil, err
 	}
 	if s.subscriptions, err = telemetry.OpenSubscriptions(ctx, cfg.State); err != nil {
@@ -226,7 +226,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s.telemetry = telemetry.NewReceiver(cfg.Telemetry, s.subscriptions, cfg.Clock, cfg.Random)
 	s.offsets = offsets.New(offsets.Deps{Log: s.log, Clock: cfg.Clock, Logger: cfg.Logger})
 	s.groups, err = group.New(ctx, cfg.Groups, group.Deps{
-		Log: cfg.Log, Names: s.log, Store: cfg.State, Clock: cfg.Clock, Random: cfg.Random, Logger: cfg.Logger, Settings: s.consumerSettings, Journal: s.offsets,
+		Log: cfg.Log, Names: s.log, Store: cfg.State, Clock: cfg.Clock, Random: cfg.Random, Logger: cfg.Logger, Settings: s.consumerSettings, StreamsSettings: s.streamsSettings,
+		Journal: s.offsets,
 	})
 	if err != nil {
 		return nil, err

@@ -11,7 +11,8 @@ import org.apache.kafka.streams.kstream.Produced;
 
 /**
  * The word count of Kafka Streams, exactly once: lines of words in, each new count of each word out. Words are regrouped by key, so that there is a
- * repartition topic and a changelog. Nothing is cached: a word that was seen n times has the counts 1 to n in the output, each once.
+ * repartition topic and a changelog. Nothing is cached: a word that was seen n times has the counts 1 to n in the output, each once. Arguments: server, state
+ * directory, group protocol (classic or streams), host and port by which it is known to others.
  */
 final class WordCount {
     public static void main(String[] args) throws Exception {
@@ -25,7 +26,11 @@ final class WordCount {
         p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
         p.put(StreamsConfig.producerPrefix("transaction.timeout.ms"), 10_000);
         p.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
-        p.put(StreamsConfig.consumerPrefix("session.timeout.ms"), 6_000);
+        p.put(StreamsConfig.GROUP_PROTOCOL_CONFIG, args[2]);
+        p.put(StreamsConfig.APPLICATION_SERVER_CONFIG, args[3]);
+        if (args[2].equals("classic")) { // else the group's configs say
+            p.put(StreamsConfig.consumerPrefix("session.timeout.ms"), 6_000);
+        }
         StreamsBuilder builder = new StreamsBuilder();
         builder.stream("lines", Consumed.with(Serdes.String(), Serdes.String()))
             .flatMapValues(line -> Arrays.asList(line.split(" ")))

@@ -22,7 +22,7 @@ var kafkas = Consumer{
 
 func open(t *testing.T, store state.Store) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), store, All(kafkas, DefaultShare))
+	s, err := Open(t.Context(), store, All(kafkas, DefaultShare, Streams{Consumer: kafkas, MaxStandbys: 2}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestValuesAreCheckedAsInKafka(t *testing.T) {
 func TestSessionsMustBeLongerThanIntervals(t *testing.T) {
 	close := kafkas
 	close.MaxInterval, close.MinSession = time.Minute, time.Second
-	s, err := Open(t.Context(), memstate.New(clock.Real()), All(close, DefaultShare))
+	s, err := Open(t.Context(), memstate.New(clock.Real()), All(close, DefaultShare, Streams{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestConfigsAreKept(t *testing.T) {
 	// What the bounds do not allow any more is as if it had not been set.
 	narrow := kafkas
 	narrow.MaxInterval = 5 * time.Second
-	if s, err := Open(t.Context(), store, All(narrow, DefaultShare)); err != nil || s.Duration("g", "consumer.heartbeat.interval.ms") != 5*time.Second {
+	if s, err := Open(t.Context(), store, All(narrow, DefaultShare, Streams{})); err != nil || s.Duration("g", "consumer.heartbeat.interval.ms") != 5*time.Second {
 		t.Errorf("%v", err)
 	}
 	if err := s.Alter(t.Context(), "g", []Change{{Key: "consumer.heartbeat.interval.ms"}, {Key: "share.partition.max.record.locks"}, {Key: "nonsense"}}, false); err != nil {

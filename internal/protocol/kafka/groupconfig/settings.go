@@ -41,6 +41,13 @@ type Consumer struct {
 	AssignEvery, MaxAssignEvery        time.Duration
 }
 
+// Streams is the defaults and bounds of streams groups.
+type Streams struct {
+	Consumer
+	Delay                 time.Duration
+	Standbys, MaxStandbys int
+}
+
 // Share is the defaults and bounds of share groups.
 type Share struct {
 	Session, MinSession, MaxSession          time.Duration
@@ -90,9 +97,9 @@ func (s Share) Validate() error {
 	return nil
 }
 
-// All returns the settings of Apache Kafka 4.3, by key: those of consumer and share groups within c and s, the others with Kafka's defaults and bounds.
-func All(c Consumer, s Share) []Setting {
-	all := slices.Concat(consumerSettings(c), shareSettings(s.WithDefaults()), streamsSettings())
+// All returns the settings of Apache Kafka 4.3, by key: within the bounds of the kinds of groups.
+func All(c Consumer, s Share, t Streams) []Setting {
+	all := slices.Concat(heartbeatSettings("consumer", c), shareSettings(s.WithDefaults()), streamsSettings(t))
 	slices.SortFunc(all, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
 	return all
 }
@@ -105,12 +112,14 @@ const (
 
 func ms(d time.Duration) int64 { return d.Milliseconds() }
 
-func consumerSettings(c Consumer) []Setting {
+// heartbeatSettings are those of groups whose members hear by heartbeats what they have.
+func heartbeatSettings(kind string, c Consumer) []Setting {
+	of := "group." + kind + "."
 	return []Setting{
-		number("consumer.session.timeout.ms", ms(c.Session), 1, within("group.consumer.", "session.timeout.ms", ms(c.MinSession), ms(c.MaxSession)), sessionDoc),
-		number("consumer.heartbeat.interval.ms", ms(c.Interval), 1, within("group.consumer.", "heartbeat.interval.ms", ms(c.MinInterval), ms(c.MaxInterval)),
+		number(kind+".session.timeout.ms", ms(c.Session), 1, within(of, "session.timeout.ms", ms(c.MinSession), ms(c.MaxSession)), sessionDoc),
+		number(kind+".heartbeat.interval.ms", ms(c.Interval), 1, within(of, "heartbeat.interval.ms", ms(c.MinInterval), ms(c.MaxInterval)),
 			intervalDoc+" One that waits for partitions is told to send the next sooner."),
-		number("consumer.assignment.interval.ms", ms(c.AssignEvery), 0, within("group.consumer.", "assignment.interval.ms", 0, ms(c.MaxAssignEvery)), assignDoc),
+		number(kind+".assignment.interval.ms", ms(c.AssignEvery), 0, within(of, "assignment.interval.ms", 0, ms(c.MaxAssignEvery)), assignDoc),
 	}
 }
 
@@ -133,14 +142,11 @@ func shareSettings(s Share) []Setting {
 	}
 }
 
-func streamsSettings() []Setting {
-	return []Setting{
-		number("streams.session.timeout.ms", 45_000, 1, within("group.streams.", "session.timeout.ms", 45_000, 60_000), sessionDoc),
-		number("streams.heartbeat.interval.ms", 5_000, 1, within("group.streams.", "heartbeat.interval.ms", 5_000, 15_000), intervalDoc),
-		number("streams.assignment.interval.ms", 1_000, 0, within("group.streams.", "assignment.interval.ms", 0, 15_000), assignDoc),
-		number("streams.num.standby.replicas", 0, 0, bounds{high: 2, highName: "group.streams.max.standby.replicas"}, "How many standby replicas each task has. Kept: there are no streams groups."),
-		number("streams.initial.rebalance.delay.ms", 3_000, 0, bounds{}, "How long the first rebalance waits for more members. Kept: there are no streams groups."),
-	}
+func streamsSettings(t Streams) []Setting {
+	return append(heartbeatSettings("streams", t.Consumer),
+		number("streams.num.standby.replicas", int64(t.Standbys), 0, bounds{high: int64(t.MaxStandbys), highName: "group.streams.max.standby.replicas"},
+			"How many standby tasks each task with state has."),
+		number("streams.initial.rebalance.delay.ms", ms(t.Delay), 0, bounds{}, "How long the first member of an empty group waits for more members."))
 }
 
 func within(prefix, what string, low, high int64) bounds {
