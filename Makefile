@@ -57,6 +57,7 @@ diff-kafka: ## the same requests to Apache Kafka, answers compared
 
 frameworks: ## Kafka Streams, Connect, MirrorMaker 2, Flink SQL, Apicurio Registry, Debezium and Terraform's provider on the real binary, with kills
 	go run ./tests/frameworks $(FRAMEWORKS) streams
+	go run ./tests/frameworks $(FRAMEWORKS) streams-group
 	go run ./tests/frameworks $(FRAMEWORKS) connect
 	go run ./tests/frameworks $(FRAMEWORKS) mirror
 	go run ./tests/frameworks $(FRAMEWORKS) flink

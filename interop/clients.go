@@ -19,6 +19,7 @@ const (
 	queueProtocol  protocol = "queue"         // of Kafka, as far as share groups go: few clients have them
 	nextProtocol   protocol = "next"          // of Kafka, as far as consumer groups of KIP-848 go
 	mskProtocol    protocol = "msk"           // AWS for clusters, and Kafka at the clusters' addresses
+	streamedKafka  protocol = "streams"       // of Kafka, as far as streams groups of KIP-1071 go
 	metricsOfKafka protocol = "telemetry"     // of Kafka, as far as clients push metrics of their own
 	monitored      protocol = "monitor"       // Kafka, as far as tools tell how far groups are behind
 	tieredKafka    protocol = "tier"          // of Kafka, as far as older records move to objects
@@ -60,6 +61,7 @@ var clients = []client{
 	{"next-tools", "kafka-consumer-groups, kafka-console-consumer", "4.3.1", nextProtocol, withTools(shell("kafka-consumers.sh"))},
 	{"share-java", "Java KafkaShareConsumer", "4.3.1", queueProtocol, kafkaClients("4.3.1", "ShareScenario")},
 	{"share-tools", "kafka-share-groups, kafka-console-share-consumer", "4.3.1", queueProtocol, withTools(shell("kafka-share.sh"))},
+	{"streams-java", "Kafka Streams, group.protocol=streams", "4.3.1", streamedKafka, kafkaStreams},
 	{"tier-tools", "kafka-get-offsets, kafka-console-consumer, kafka-delete-records", "4.3.1", tieredKafka, withTools(shell("kafka-tier.sh"))},
 	{"govern-tools", "kafka-configs, kafka-acls, kafka-delegation-tokens", "4.3.1", governedKafka, withTools(shell("kafka-govern.sh"))},
 	{"operate-tools", "Kafka's tools for operators", "4.3.1", operatedKafka, withTools(shell("kafka-operate.sh"))},
@@ -95,6 +97,14 @@ func kafkaClients(version, class string) func(context.Context, *bench) (*exec.Cm
 		}
 		return javaProgram(ctx, "java-"+class, jars, class, dir)
 	}
+}
+
+func kafkaStreams(ctx context.Context, b *bench) (*exec.Cmd, error) {
+	jars, err := kit.Maven(ctx, "kafka-streams", filepath.Join(b.root, "tests", "frameworks", "java", "streams-pom.xml"))
+	if err != nil {
+		return nil, err
+	}
+	return javaProgram(ctx, "java-StreamsScenario", jars, "StreamsScenario", filepath.Join(b.root, "interop", "java"))
 }
 
 func awsJava(mode string) func(context.Context, *bench) (*exec.Cmd, error) {

@@ -65,6 +65,7 @@ var capabilities = map[protocol][]string{
 	awsProtocol:    {"streams", "put", "read", "subscribe", "errors", "firehose", "from-kafka", "to-kafka"},
 	nextProtocol:   {"shares", "patterns", "static", "migration"},
 	queueProtocol:  {"queue"},
+	streamedKafka:  {"stream-tasks", "stream-standby", "stream-admin"},
 	tieredKafka:    {"moved", "old-records", "trimmed", "disabled"},
 	governedKafka:  {"users", "acls", "tokens", "quotas"},
 	operatedKafka:  {"node", "load", "replicas", "roles"},
@@ -100,7 +101,7 @@ func runAll(ctx context.Context, b *bench, only *regexp.Regexp, jobs int) []resu
 
 func (b *bench) speaks(p protocol) bool {
 	switch p {
-	case kafkaProtocol, nextProtocol, queueProtocol, monitored, operatedKafka:
+	case kafkaProtocol, nextProtocol, queueProtocol, streamedKafka, monitored, operatedKafka:
 		return b.target.kafka != ""
 	case securedKafka, governedKafka:
 		return b.target.secured != nil

@@ -24,8 +24,9 @@ var columns = map[string]string{
 	"topics": "create, describe, delete", "codecs": "produce, every codec", "group": "consume in a group", "resume": "resume from commits",
 	"time": "offsets by time", "large": "1 MB record", "transactions": "transactions", "errors": "refusals", "from-kinesis": "reads Kinesis", "to-kinesis": "Kinesis reads",
 	"streams": "streams, tags, retention", "put": "PutRecord(s)", "read": "GetRecords", "subscribe": "SubscribeToShard",
-	"firehose": "Firehose delivery", "from-kafka": "reads Kafka", "to-kafka": "Kafka reads", "queue": "accept, release, reject, delivery counts",
-	"tls": "TLS", "mtls": "certificate", "plain": "PLAIN", "scram": "SCRAM-SHA-256, -512", "token": "OAUTHBEARER", "iam": "MSK IAM", "denied": "wrong credentials",
+	"firehose": "Firehose delivery", "from-kafka": "reads Kafka", "to-kafka": "Kafka reads", "stream-tasks": "tasks, exactly once", "stream-standby": "standby tasks", "stream-admin": "describe, offsets, delete",
+	"queue": "accept, release, reject, delivery counts",
+	"tls":   "TLS", "mtls": "certificate", "plain": "PLAIN", "scram": "SCRAM-SHA-256, -512", "token": "OAUTHBEARER", "iam": "MSK IAM", "denied": "wrong credentials",
 	"shares": "members share, offsets", "patterns": "regular expressions", "static": "static members", "migration": "with classic members",
 	"cluster": "MSK cluster", "clients": "Kafka over TLS", "topics-api": "topics API", "changes": "updates, configurations",
 	"moved": "move", "old-records": "read from objects", "trimmed": "DeleteRecords", "disabled": "given up",
@@ -96,12 +97,12 @@ func replaceTable(readme []byte, results []result) ([]byte, error) {
 // render draws a table per protocol and the remarks below.
 func render(results []result) string {
 	var b strings.Builder
-	for _, p := range []protocol{kafkaProtocol, nextProtocol, securedKafka, queueProtocol, tieredKafka, governedKafka, operatedKafka, metricsOfKafka, monitored, awsProtocol, s3Protocol, mskProtocol} {
+	for _, p := range []protocol{kafkaProtocol, nextProtocol, securedKafka, queueProtocol, streamedKafka, tieredKafka, governedKafka, operatedKafka, metricsOfKafka, monitored, awsProtocol, s3Protocol, mskProtocol} {
 		if !slices.ContainsFunc(results, func(r result) bool { return r.Protocol == p }) {
 			continue
 		}
 		names := capabilities[p]
-		b.WriteString("\n| " + map[protocol]string{kafkaProtocol: "Kafka client", nextProtocol: "KIP-848 groups", queueProtocol: "share groups", tieredKafka: "older records as objects", governedKafka: "who may do what", operatedKafka: "operation", metricsOfKafka: "clients' metrics", monitored: "monitor of groups", awsProtocol: "AWS client", mskProtocol: "MSK client", s3Protocol: "S3 to deliver to", securedKafka: "Kafka client, authenticated"}[p])
+		b.WriteString("\n| " + map[protocol]string{kafkaProtocol: "Kafka client", nextProtocol: "KIP-848 groups", queueProtocol: "share groups", streamedKafka: "streams groups", tieredKafka: "older records as objects", governedKafka: "who may do what", operatedKafka: "operation", metricsOfKafka: "clients' metrics", monitored: "monitor of groups", awsProtocol: "AWS client", mskProtocol: "MSK client", s3Protocol: "S3 to deliver to", securedKafka: "Kafka client, authenticated"}[p])
 		for _, n := range names {
 			b.WriteString(" | " + columns[n])
 		}

@@ -2,10 +2,11 @@
 //
 //	go run ./tests/frameworks [-seed N] [-kills N] streams|streams-group|connect|mirror|flink|registry|debezium|terraform
 //
-// streams is a word count of Kafka Streams, exactly once, streams-group the same in two processes by the protocol of KIP-1071; connect copies a file into a topic, exactly once, and the topic into another file; mirror is
-// MirrorMaker 2, which copies topics and groups' offsets from an Apache Kafka; flink is a windowed aggregation of Flink SQL from topic to topic, exactly
-// once; registry is Apicurio Registry, which keeps schemas in a topic; debezium captures what changes in a PostgreSQL; terraform is OpenTofu with the
-// provider of Kafka. Their processes and the node are killed at random moments. -kafka ADDRESS judges another server, which is not killed.
+// streams is a word count of Kafka Streams, exactly once, and streams-group the same in two processes by the protocol of KIP-1071; connect copies a file into
+// a topic, exactly once, and the topic into another file; mirror is MirrorMaker 2, which copies topics and groups' offsets from an Apache Kafka; flink is a
+// windowed aggregation of Flink SQL from topic to topic, exactly once; registry is Apicurio Registry, which keeps schemas in a topic; debezium captures what
+// changes in a PostgreSQL; terraform is OpenTofu with the provider of Kafka. Their processes and the node are killed at random moments. -kafka ADDRESS
+// judges another server, which is not killed.
 package main
 
 import (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 const (
 	linesTopic, countsTopic = "lines", "counts"
+	wordCountGroup          = "word-count" // the application's id
 	wordsOfLine             = 10
 	linesAtOnce             = 200
 	// patience is how long the counts may take to be complete after the last kill: a transaction that was left open ends after 10 s, a session after 6.
@@ -84,7 +86,14 @@ func wordCount(ctx context.Context, r *rig, protocol string, processes int) erro
 	if err := writeLines(ctx, r, cl, want); err != nil {
 		return err
 	}
-	return judgeCounts(ctx, r, apps[0], want)
+	if err := judgeCounts(ctx, r, apps[0], want); err != nil {
+		return err
+	}
+	groups, err := admin.ListGroupsByType(ctx, []string{protocol})
+	if err == nil && !slices.Contains(groups.Groups(), wordCountGroup) {
+		err = fmt.Errorf("the application is no %s group", protocol)
+	}
+	return err
 }
 
 // streamsPrograms are processes of the word count, each with a state of its own.
