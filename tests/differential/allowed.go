@@ -57,6 +57,14 @@ var allowed = []allowance{
 		path:   re(`Configs\[min\.insync\.replicas\]`),
 	},
 	{
+		reason:   "Kafka finds the partitions of an application's own topics with the second heartbeat",
+		scenario: re("^applications/described$"), request: re("^StreamsGroupDescribe"), path: re("NumPartitions$"), kafka: re("^0$"), freshet: re("^4$"),
+	},
+	{
+		reason:   "a member that has other tasks than it was told is told again: the answer may have been lost",
+		scenario: re("^applications/first still has it$"), request: re("^StreamsGroupHeartbeat"), path: re(`^ActiveTasks\[`), kafka: re("^.absent.$"),
+	},
+	{
 		reason: "the words of an error's explanation",
 		path:   re(`ErrorMessage$`), kafka: re(`^"..`), freshet: re(`^"..`),
 	},

@@ -91,7 +91,7 @@ func consumers(p *pair) error {
 		member := func(s *side) string { return recall[string](s, "consumer") }
 		p.ask("heartbeat", v, func(s *side) kmsg.Request { return consumerBeat(group, member(s), 2) })
 		p.ask("described", v, same(func() kmsg.Request { return describingConsumers(group, "none", "") }))
-		p.committed(group, member, 2)
+		p.committed(group, "consumed", member, 2)
 		p.ask("leave", v, func(s *side) kmsg.Request { return consumerBeat(group, member(s), -1) })
 		p.ask("described when empty", v, same(func() kmsg.Request { return describingConsumers(group) }))
 	}
@@ -101,11 +101,11 @@ func consumers(p *pair) error {
 }
 
 // committed commits and fetches by member epochs.
-func (p *pair) committed(group string, member func(*side) string, epoch int32) {
+func (p *pair) committed(group, topic string, member func(*side) string, epoch int32) {
 	for _, v := range []int16{8, 9, 10} {
 		for _, by := range []int32{epoch, epoch + 1, epoch - 1, -1} {
 			p.ask(fmt.Sprintf("commit by epoch %d", by), v, func(s *side) kmsg.Request {
-				req := committing(s, v, group, "consumed", 0, 7, "")
+				req := committing(s, v, group, topic, 0, 7, "")
 				req.MemberID, req.Generation = member(s), by
 				return req
 			})
@@ -117,7 +117,7 @@ func (p *pair) committed(group string, member func(*side) string, epoch int32) {
 			g := kmsg.NewOffsetFetchRequestGroup()
 			id := member(s)
 			g.Group, g.MemberID, g.MemberEpoch = group, &id, by
-			g.Topics = []kmsg.OffsetFetchRequestGroupTopic{{Topic: "consumed", Partitions: []int32{0, 1}}}
+			g.Topics = []kmsg.OffsetFetchRequestGroupTopic{{Topic: topic, Partitions: []int32{0, 1}}}
 			req.Groups = []kmsg.OffsetFetchRequestGroup{g}
 			return req
 		})

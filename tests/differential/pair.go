@@ -71,6 +71,8 @@ var open = []scenario{
 	{"consumers", consumers},
 	{"consumer faults", consumerFaults},
 	{"migration", migration},
+	{"applications", applications},
+	{"application faults", applicationFaults},
 	{"offsets", offsets},
 	{"offsets topic", offsetsTopic},
 	{"queues", queues},
