@@ -149,61 +149,63 @@ func applications(p *pair) error {
 	return nil
 }
 
-// applicationFaults sends heartbeats that no application sends, or none that can run.
+// strangeApplications make of a heartbeat that joins one that no application sends, or none that can run.
+var strangeApplications = map[string]func(*kmsg.StreamsGroupHeartbeatRequest){
+	"no group":              func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Group = "" },
+	"no member":             func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberID = "" },
+	"static":                func(r *kmsg.StreamsGroupHeartbeatRequest) { r.InstanceID = kmsg.StringPtr("i") },
+	"empty rack":            func(r *kmsg.StreamsGroupHeartbeatRequest) { r.RackID = kmsg.StringPtr("") },
+	"no topology":           func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology = nil },
+	"no active tasks":       func(r *kmsg.StreamsGroupHeartbeatRequest) { r.ActiveTasks = nil },
+	"no standby tasks":      func(r *kmsg.StreamsGroupHeartbeatRequest) { r.StandbyTasks = nil },
+	"no warm-up tasks":      func(r *kmsg.StreamsGroupHeartbeatRequest) { r.WarmupTasks = nil },
+	"active tasks":          func(r *kmsg.StreamsGroupHeartbeatRequest) { r.ActiveTasks = []kmsg.TaskIDs{{SubtopologyID: "0"}} },
+	"warm-up tasks":         func(r *kmsg.StreamsGroupHeartbeatRequest) { r.WarmupTasks = []kmsg.TaskIDs{{SubtopologyID: "0"}} },
+	"task offsets":          func(r *kmsg.StreamsGroupHeartbeatRequest) { r.TaskOffsets = []kmsg.TaskOffset{} },
+	"task end offsets":      func(r *kmsg.StreamsGroupHeartbeatRequest) { r.TaskEndOffsets = []kmsg.TaskOffset{} },
+	"no rebalance timeout":  func(r *kmsg.StreamsGroupHeartbeatRequest) { r.RebalanceTimeoutMillis = -1 },
+	"a topology later":      func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberEpoch = 5 },
+	"a topology at the end": func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberEpoch = -1 },
+	"epoch -2":              func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberEpoch = -2 },
+	"epoch -3":              func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberEpoch = -3 },
+	"regular expressions": func(r *kmsg.StreamsGroupHeartbeatRequest) {
+		r.Topology.Subtopologies[0].SourceTopicRegex = []string{"a.*"}
+	},
+	"nothing to do":         func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology.Subtopologies = nil },
+	"a subtopology of none": func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology.Subtopologies[0].SourceTopics = nil },
+	"missing sources": func(r *kmsg.StreamsGroupHeartbeatRequest) {
+		r.Topology.Subtopologies[0].SourceTopics = []string{"x2", "x1"}
+	},
+	"an odd changelog": func(r *kmsg.StreamsGroupHeartbeatRequest) {
+		r.Topology.Subtopologies[1].StateChangelogTopics[0].Topic = oddTopic
+	},
+	"a topic without a name": func(r *kmsg.StreamsGroupHeartbeatRequest) {
+		r.Topology.Subtopologies[1].StateChangelogTopics[0].Topic = "a b"
+	},
+	"a reserved topic": func(r *kmsg.StreamsGroupHeartbeatRequest) {
+		r.Topology.Subtopologies[0].SourceTopics = []string{"__consumer_offsets"}
+	},
+	"nobody regroups": func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology.Subtopologies[0].RepartitionSinkTopics = nil },
+	"a loop": func(r *kmsg.StreamsGroupHeartbeatRequest) {
+		r.Topology.Subtopologies[0].SourceTopics = nil
+		r.Topology.Subtopologies[0].RepartitionSourceTopics = []kmsg.TopicInfo{{Topic: "x3"}}
+		r.Topology.Subtopologies[1].RepartitionSinkTopics = []string{"x3"}
+	},
+	"not copartitioned": func(r *kmsg.StreamsGroupHeartbeatRequest) {
+		s := &r.Topology.Subtopologies[0]
+		s.SourceTopics = append(s.SourceTopics, oddTopic)
+		s.CopartitionGroups = []kmsg.StreamsGroupHeartbeatRequestTopologySubtopologyCopartitionGroup{{SourceTopics: []int16{0, 1}}}
+	},
+}
+
+// applicationFaults sends strange heartbeats.
 func applicationFaults(p *pair) error {
-	change := map[string]func(*kmsg.StreamsGroupHeartbeatRequest){
-		"no group":              func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Group = "" },
-		"no member":             func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberID = "" },
-		"static":                func(r *kmsg.StreamsGroupHeartbeatRequest) { r.InstanceID = kmsg.StringPtr("i") },
-		"empty rack":            func(r *kmsg.StreamsGroupHeartbeatRequest) { r.RackID = kmsg.StringPtr("") },
-		"no topology":           func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology = nil },
-		"no active tasks":       func(r *kmsg.StreamsGroupHeartbeatRequest) { r.ActiveTasks = nil },
-		"no standby tasks":      func(r *kmsg.StreamsGroupHeartbeatRequest) { r.StandbyTasks = nil },
-		"no warm-up tasks":      func(r *kmsg.StreamsGroupHeartbeatRequest) { r.WarmupTasks = nil },
-		"active tasks":          func(r *kmsg.StreamsGroupHeartbeatRequest) { r.ActiveTasks = []kmsg.TaskIDs{{SubtopologyID: "0"}} },
-		"warm-up tasks":         func(r *kmsg.StreamsGroupHeartbeatRequest) { r.WarmupTasks = []kmsg.TaskIDs{{SubtopologyID: "0"}} },
-		"task offsets":          func(r *kmsg.StreamsGroupHeartbeatRequest) { r.TaskOffsets = []kmsg.TaskOffset{} },
-		"task end offsets":      func(r *kmsg.StreamsGroupHeartbeatRequest) { r.TaskEndOffsets = []kmsg.TaskOffset{} },
-		"no rebalance timeout":  func(r *kmsg.StreamsGroupHeartbeatRequest) { r.RebalanceTimeoutMillis = -1 },
-		"a topology later":      func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberEpoch = 5 },
-		"a topology at the end": func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberEpoch = -1 },
-		"epoch -2":              func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberEpoch = -2 },
-		"epoch -3":              func(r *kmsg.StreamsGroupHeartbeatRequest) { r.MemberEpoch = -3 },
-		"regular expressions": func(r *kmsg.StreamsGroupHeartbeatRequest) {
-			r.Topology.Subtopologies[0].SourceTopicRegex = []string{"a.*"}
-		},
-		"nothing to do":         func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology.Subtopologies = nil },
-		"a subtopology of none": func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology.Subtopologies[0].SourceTopics = nil },
-		"missing sources": func(r *kmsg.StreamsGroupHeartbeatRequest) {
-			r.Topology.Subtopologies[0].SourceTopics = []string{"x2", "x1"}
-		},
-		"an odd changelog": func(r *kmsg.StreamsGroupHeartbeatRequest) {
-			r.Topology.Subtopologies[1].StateChangelogTopics[0].Topic = oddTopic
-		},
-		"a topic without a name": func(r *kmsg.StreamsGroupHeartbeatRequest) {
-			r.Topology.Subtopologies[1].StateChangelogTopics[0].Topic = "a b"
-		},
-		"a reserved topic": func(r *kmsg.StreamsGroupHeartbeatRequest) {
-			r.Topology.Subtopologies[0].SourceTopics = []string{"__consumer_offsets"}
-		},
-		"nobody regroups": func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology.Subtopologies[0].RepartitionSinkTopics = nil },
-		"a loop": func(r *kmsg.StreamsGroupHeartbeatRequest) {
-			r.Topology.Subtopologies[0].SourceTopics = nil
-			r.Topology.Subtopologies[0].RepartitionSourceTopics = []kmsg.TopicInfo{{Topic: "x3"}}
-			r.Topology.Subtopologies[1].RepartitionSinkTopics = []string{"x3"}
-		},
-		"not copartitioned": func(r *kmsg.StreamsGroupHeartbeatRequest) {
-			s := &r.Topology.Subtopologies[0]
-			s.SourceTopics = append(s.SourceTopics, oddTopic)
-			s.CopartitionGroups = []kmsg.StreamsGroupHeartbeatRequestTopologySubtopologyCopartitionGroup{{SourceTopics: []int16{0, 1}}}
-		},
-	}
-	for _, step := range slices.Sorted(maps.Keys(change)) {
+	for _, step := range slices.Sorted(maps.Keys(strangeApplications)) {
 		group := "application: " + step
 		p.immediate(group)
 		p.streamsBeats(step, func() *kmsg.StreamsGroupHeartbeatRequest {
 			req := streamsBeat(group, "m", 0)
-			change[step](req)
+			strangeApplications[step](req)
 			return req
 		})
 		p.ask(step+", described", 0, same(func() kmsg.Request {

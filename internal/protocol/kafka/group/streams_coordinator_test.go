@@ -195,3 +195,22 @@ func TestTopologiesOfAGroup(t *testing.T) {
 		expect(t, "shutdown after a restart", told[len(told)-1].Code, int8(statusShutdown))
 	})
 }
+
+// FuzzDecodeStreamerDocument: whatever a member's document says, the group that it is restored to goes on.
+func FuzzDecodeStreamerDocument(f *testing.F) {
+	f.Add([]byte(`{"group":"g","id":"m","epoch":3,"active":[{"subtopology":"0","partitions":[0,2],"epochs":[1,3]}],"standby":{"0":[1]},"phase":"revoking","revoking":[{"subtopology":"1","partitions":[7],"epochs":[2]}]}`))
+	f.Add([]byte(`{"group":"g","id":"m","epoch":3,"standby":{"0":[2,1]}}`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		doc, err := DecodeStreamerDocument(value)
+		if err != nil {
+			return
+		}
+		config := Config{}.WithDefaults()
+		all := StreamsDocument{Epoch: 5, TargetEpoch: 4, Topology: application()}
+		m := RestoreStreams("g", config, config.StreamsSettings(), time.Unix(0, 0), NewTopics(nil), all, []StreamerDocument{doc})
+		m.Beat(time.Unix(1, 0), 1, StreamsBeat{Member: "other", Topology: application()})
+		m.Tick(time.Unix(1_000, 0))
+		m.Describe()
+		m.Ready()
+	})
+}

@@ -17,6 +17,9 @@ const (
 	MissingInternal        Problem = 3
 )
 
+// MaxTasks is how many tasks an application may have: what is known of each takes memory, and time whenever members come and go.
+const MaxTasks = 100_000
+
 // Configured is a topology among the topics that there are.
 type Configured struct {
 	Tasks   []Tasks // by subtopology, in order; none if the application cannot run
@@ -48,7 +51,8 @@ type configuring struct {
 	counts   map[string]int32 // of sources, and of repartition topics once it is known
 }
 
-// Configure looks at the topology among the topics that there are. STREAMS_INVALID_TOPOLOGY if no topics could make it run.
+// Configure looks at the topology among the topics that there are. STREAMS_INVALID_TOPOLOGY if no topics could make it run, or it
+// has too many tasks.
 func Configure(t *Topology, existing func(topic string) (partitions int32, ok bool)) (*Configured, error) {
 	c := &configuring{t, existing, map[string]int32{}}
 	if missing := c.sources(); len(missing) > 0 {
@@ -60,7 +64,14 @@ func Configure(t *Topology, existing func(topic string) (partitions int32, ok bo
 	if wrong := c.copartition(); wrong != "" {
 		return &Configured{Problem: IncorrectlyPartitioned, Detail: wrong}, nil
 	}
-	return c.tasks(), nil
+	done, total := c.tasks(), int64(0)
+	for _, t := range done.Tasks {
+		total += int64(t.Count)
+	}
+	if total > MaxTasks {
+		return nil, invalid("The application has %d tasks, of which %d are allowed.", total, MaxTasks)
+	}
+	return done, nil
 }
 
 // sources learns of the topics that others write, and returns those that are missing.

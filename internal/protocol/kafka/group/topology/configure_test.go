@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ func own(name string, partitions int32) Topic { return Topic{Name: name, Partiti
 
 // TestConfigure: what Apache Kafka 4.3.1 answers for the same topologies, in its words.
 func TestConfigure(t *testing.T) {
-	topics := map[string]int32{"in": 4, "in3": 3, "wide": 7}
+	topics := map[string]int32{"in": 4, "in3": 3, "wide": 7, "huge": MaxTasks}
 	existing := func(name string) (int32, bool) { n, ok := topics[name]; return n, ok }
 	read := func(id string, sources ...string) Subtopology { return Subtopology{ID: id, Sources: sources} }
 	with := func(s Subtopology, change func(*Subtopology)) Subtopology { change(&s); return s }
@@ -31,6 +32,10 @@ func TestConfigure(t *testing.T) {
 		{name: "nothing to do"},
 		{name: "a source", subs: []Subtopology{read("0", "in")}, tasks: []int32{4}},
 		{name: "the widest source counts", subs: []Subtopology{read("0", "in", "wide")}, tasks: []int32{7}},
+		{
+			name: "too many tasks", subs: []Subtopology{read("0", "huge"), read("1", "in")},
+			invalid: "The application has 100004 tasks, of which 100000 are allowed.",
+		},
 		{name: "missing sources", subs: []Subtopology{read("0", "no", "in", "na")}, problem: MissingSources, detail: "Source topics na, no are missing."},
 		{
 			name: "repartition", subs: []Subtopology{
@@ -133,4 +138,32 @@ func TestOrderHasNoMeaning(t *testing.T) {
 	if a.Equal(&b) {
 		t.Error("another config is the same")
 	}
+}
+
+// FuzzConfigure: whatever a client says that an application does, Configure comes to an end, and gives tasks only to what can run.
+func FuzzConfigure(f *testing.F) {
+	f.Add([]byte(`{"subtopologies":[{"id":"0","sources":["in"],"sinks":["rep"]},{"id":"1","repartitionSources":[{"name":"rep"}],"changelogs":[{"name":"log"}],"copartitioned":[["rep"]]}]}`))
+	f.Add([]byte(`{"subtopologies":[{"id":"0","sources":["rep"],"sinks":["rep"],"repartitionSources":[{"name":"rep"}]}]}`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var top Topology
+		if json.Unmarshal(value, &top) != nil {
+			return
+		}
+		top.Normalize()
+		if !top.Equal(&top) || top.Validate(func(string) bool { return true }, func(string) bool { return false }) != nil {
+			return
+		}
+		c, err := Configure(&top, func(name string) (int32, bool) { return int32(len(name)), len(name)%2 == 0 })
+		if err != nil {
+			return
+		}
+		if c.Problem != 0 && len(c.Tasks) > 0 || c.Problem == 0 && len(c.Tasks) != len(top.Subtopologies) {
+			t.Errorf("problem %d with tasks of %d of %d subtopologies", c.Problem, len(c.Tasks), len(top.Subtopologies))
+		}
+		for _, tasks := range c.Tasks {
+			if tasks.Count < 0 {
+				t.Errorf("%d tasks", tasks.Count)
+			}
+		}
+	})
 }
