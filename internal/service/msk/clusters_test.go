@@ -56,6 +56,10 @@ func TestAClusterLivesAndDies(t *testing.T) {
 		c.StorageMode != types.StorageModeLocal || *c.OpenMonitoring.Prometheus.JmxExporter.EnabledInBroker || !*c.ClientAuthentication.Unauthenticated.Enabled {
 		t.Errorf("%+v", c)
 	}
+	key := *c.EncryptionInfo.EncryptionAtRest.DataVolumeKMSKeyId
+	if !regexp.MustCompile(`^arn:aws:kms:eu-west-1:000000000000:key/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(key) {
+		t.Errorf("volumes' key %s", key)
+	}
 	v2 := ok[*sdk.DescribeClusterV2Output](t)(r.DescribeClusterV2(ctx, &sdk.DescribeClusterV2Input{ClusterArn: c.ClusterArn})).ClusterInfo
 	if v2.ClusterType != types.ClusterTypeProvisioned || *v2.Provisioned.NumberOfBrokerNodes != 3 || *v2.CurrentVersion != *c.CurrentVersion || v2.State != types.ClusterStateActive {
 		t.Errorf("%+v", v2)
@@ -142,6 +146,9 @@ func TestWrongClustersAreRefused(t *testing.T) {
 			in.BrokerNodeGroupInfo.StorageInfo.EbsStorageInfo.VolumeSize = new(int32(0))
 		}, "brokerNodeGroupInfo.storageInfo.ebsStorageInfo.volumeSize", "greater than or equal to 1"},
 		{func(in *sdk.CreateClusterInput) { in.EncryptionInfo.EncryptionInTransit.ClientBroker = "SSL" }, "encryptionInfo.encryptionInTransit.clientBroker", "enum value set: [TLS, TLS_PLAINTEXT, PLAINTEXT]"},
+		{func(in *sdk.CreateClusterInput) {
+			in.LoggingInfo = &types.LoggingInfo{BrokerLogs: &types.BrokerLogs{S3: &types.S3{Enabled: new(true)}}}
+		}, "loggingInfo", "Specify the bucket"},
 		{func(in *sdk.CreateClusterInput) { in.Tags = map[string]string{"aws:x": ""} }, "tags", "begin with aws:"},
 		{func(in *sdk.CreateClusterInput) {
 			in.BrokerNodeGroupInfo.ConnectivityInfo = &types.ConnectivityInfo{PublicAccess: &types.PublicAccess{Type: new("SERVICE_PROVIDED_EIPS")}}

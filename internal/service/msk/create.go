@@ -2,7 +2,9 @@ package msk
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -87,6 +89,9 @@ func (s *Service) create(ctx context.Context, call *aws.Call, c *cluster, which 
 	if err := s.nameCluster(call, c); err != nil {
 		return err
 	}
+	if p := c.Provisioned; p != nil && p.EncryptionInfo.EncryptionAtRest == nil {
+		p.EncryptionInfo.EncryptionAtRest = &api.EncryptionAtRest{DataVolumeKMSKeyId: new(managedKey(c.ARN))}
+	}
 	if err := s.open(ctx, c); err != nil {
 		return err
 	}
@@ -161,6 +166,9 @@ func (c *cluster) provision(in *api.ProvisionedRequest) error {
 	if err := checkBrokerCount("numberOfBrokerNodes", *in.NumberOfBrokerNodes, nodes.ClientSubnets); err != nil {
 		return err
 	}
+	if err := checkLogging(in.LoggingInfo); err != nil {
+		return err
+	}
 	if nodes.BrokerAZDistribution == nil {
 		nodes.BrokerAZDistribution = new(api.BrokerAZDistributionDefault)
 	}
@@ -185,6 +193,34 @@ func (c *cluster) provision(in *api.ProvisionedRequest) error {
 	}
 	p.OpenMonitoring = mergeMonitoring(nil, p.OpenMonitoring)
 	return c.secure(in.ClientAuthentication, in.EncryptionInfo)
+}
+
+// managedKey is the ARN of the key of AWS that MSK encrypts volumes with where no other is named, which each account has one of in each region. What it
+// encrypts here is nothing.
+func managedKey(cluster string) string {
+	r, _ := parseARN(cluster)
+	sum := sha256.Sum256([]byte("aws/kafka " + r.account + " " + r.region))
+	return fmt.Sprintf("arn:aws:kms:%s:%s:key/%x-%x-%x-%x-%x", r.region, r.account, sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+}
+
+// checkLogging refuses logs that are to go nowhere.
+func checkLogging(in *api.LoggingInfo) error {
+	if in == nil || in.BrokerLogs == nil {
+		return nil
+	}
+	to := in.BrokerLogs
+	missing := func(enabled *bool, where *string) bool {
+		return enabled != nil && *enabled && (where == nil || *where == "")
+	}
+	switch {
+	case to.CloudWatchLogs != nil && missing(to.CloudWatchLogs.Enabled, to.CloudWatchLogs.LogGroup):
+		return badRequest("loggingInfo", "Specify the log group that broker logs are delivered to.")
+	case to.Firehose != nil && missing(to.Firehose.Enabled, to.Firehose.DeliveryStream):
+		return badRequest("loggingInfo", "Specify the delivery stream that broker logs are delivered to.")
+	case to.S3 != nil && missing(to.S3.Enabled, to.S3.Bucket):
+		return badRequest("loggingInfo", "Specify the bucket that broker logs are delivered to.")
+	}
+	return nil
 }
 
 func checkInstance(member, instance string) error {

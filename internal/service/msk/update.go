@@ -295,6 +295,9 @@ func (s *Service) updateMonitoring(ctx context.Context, call *aws.Call, in *api.
 		if in.EnhancedMonitoring == nil && in.OpenMonitoring == nil && in.LoggingInfo == nil {
 			return badRequest("", "Specify what of the monitoring is to be changed.")
 		}
+		if err := checkLogging(in.LoggingInfo); err != nil {
+			return err
+		}
 		if in.EnhancedMonitoring != nil {
 			p.EnhancedMonitoring = in.EnhancedMonitoring
 		}

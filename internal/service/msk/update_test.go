@@ -170,6 +170,11 @@ func TestWrongChangesAreRefused(t *testing.T) {
 			_, err := r.UpdateStorage(ctx, &sdk.UpdateStorageInput{ClusterArn: arn, CurrentVersion: v})
 			return err
 		}, "", "Specify what"},
+		"logs to nowhere": {func() error {
+			to := &types.LoggingInfo{BrokerLogs: &types.BrokerLogs{CloudWatchLogs: &types.CloudWatchLogs{Enabled: new(true)}}}
+			_, err := r.UpdateMonitoring(ctx, &sdk.UpdateMonitoringInput{ClusterArn: arn, CurrentVersion: v, LoggingInfo: to})
+			return err
+		}, "loggingInfo", "Specify the log group"},
 		"uneven brokers": {func() error {
 			_, err := r.UpdateBrokerCount(ctx, &sdk.UpdateBrokerCountInput{ClusterArn: arn, CurrentVersion: v, TargetNumberOfBrokerNodes: new(int32(4))})
 			return err
