@@ -160,7 +160,11 @@ var allowed = []allowance{
 	},
 	{
 		reason: "what changes in a group is assigned at once",
-		path:   re(`Configs\[consumer\.assignment\.interval\.ms\]\.Value$`), kafka: re(`^"1000"$`), freshet: re(`^"0"$`),
+		path:   re(`Configs\[(consumer|streams)\.assignment\.interval\.ms\]\.Value$`), kafka: re(`^"1000"$`), freshet: re(`^"0"$`),
+	},
+	{
+		reason: "the first member of a streams group waits 100 ms for others, as that of a classic group does",
+		path:   re(`Configs\[streams\.initial\.rebalance\.delay\.ms\]\.Value$`), kafka: re(`^"3000"$`), freshet: re(`^"100"$`),
 	},
 	{
 		reason:   "Kafka fails at it: UNKNOWN_SERVER_ERROR",
