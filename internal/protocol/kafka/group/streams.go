@@ -209,11 +209,19 @@ func (m *StreamsMachine) event(what, member, reason string) {
 	m.out.Events = append(m.out.Events, Event{What: what, Member: member, Reason: reason})
 }
 
-// Bytes returns what the members and the topology take.
+// taskBytes is about what it takes to know of a task who has it, is to have it, and since when.
+const taskBytes = 200
+
+// applicationBytes is what an application takes, its members apart.
+func applicationBytes(t *topology.Topology, c *topology.Configured) int64 {
+	return t.Bytes() + c.Len()*taskBytes
+}
+
+// Bytes returns what the members and the application take.
 func (m *StreamsMachine) Bytes() int64 {
 	var n int64
 	if m.topology != nil {
-		n = m.topology.Bytes()
+		n = applicationBytes(m.topology, m.configured)
 	}
 	for _, mem := range m.list {
 		n += mem.bytes()

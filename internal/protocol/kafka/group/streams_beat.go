@@ -164,29 +164,31 @@ func within(a, b tasks.Set) bool {
 	return true
 }
 
-// takeTopology makes what the first member says the application does the group's, and refuses members of another application.
+// takeTopology makes what the first member says the application does the group's, and refuses members of another application, and who would take too much.
 func (m *StreamsMachine) takeTopology(mem *streamer, b StreamsBeat) error {
-	grows := int64(len(b.Member) + len(b.Client) + len(b.Host))
-	if mem != nil {
-		grows = 0
-	}
 	fresh := m.topology == nil && b.Topology != nil
+	if !fresh && b.Topology != nil && b.Topology.Epoch >= m.topology.Epoch && !b.Topology.Equal(m.topology) {
+		return refusal.New(kerr.InvalidRequest, "Topology updates are not supported yet.")
+	}
+	was := mem
+	if was == nil {
+		was = &streamer{}
+	}
+	grows := was.saying(b).bytes() - was.bytes()
 	if fresh {
-		grows += b.Topology.Bytes()
+		configured, err := topology.Configure(b.Topology, m.partitions)
+		if err != nil {
+			return err
+		}
+		grows += applicationBytes(b.Topology, configured)
 	}
 	if grows > 0 && m.Bytes()+grows > m.room {
 		m.event("join refused", b.Member, "the members would exceed the group's memory bound")
 		return refusal.New(kerr.GroupMaxSizeReached, "The members of the group would take more memory than they may.")
 	}
-	switch {
-	case fresh:
-		if _, err := topology.Configure(b.Topology, m.partitions); err != nil {
-			return err
-		}
+	if fresh {
 		m.topology, m.dirty = b.Topology, true
 		m.configure()
-	case b.Topology != nil && b.Topology.Epoch >= m.topology.Epoch && !b.Topology.Equal(m.topology):
-		return refusal.New(kerr.InvalidRequest, "Topology updates are not supported yet.")
 	}
 	return nil
 }
@@ -207,7 +209,24 @@ func (m *StreamsMachine) join(now time.Time, b StreamsBeat) *streamer {
 // describe takes over what a member says of itself. Whatever may matter for the assignment makes that outdated.
 func (m *StreamsMachine) describe(mem *streamer, b StreamsBeat) {
 	was := *mem
-	mem.client, mem.host = b.Client, b.Host
+	*mem = *mem.saying(b)
+	moved := !sameEndpoint(mem.endpoint, was.endpoint)
+	if moved {
+		m.endpoints++
+	}
+	anew := moved || mem.rack != was.rack || mem.process != was.process || mem.topologyEpoch != was.topologyEpoch || !slices.Equal(mem.tags, was.tags)
+	if anew && m.changed[mem.id] != mem { // a new member has made it outdated already
+		m.bump("member " + mem.id + " says something else of itself")
+	}
+	if anew || mem.client != was.client || mem.host != was.host || mem.rebalance != was.rebalance {
+		m.changed[mem.id] = mem
+		m.moved = true
+	}
+}
+
+// saying returns the member as it says that it is.
+func (mem streamer) saying(b StreamsBeat) *streamer {
+	mem.id, mem.client, mem.host = b.Member, b.Client, b.Host
 	if b.Rack != nil {
 		mem.rack = *b.Rack
 	}
@@ -226,18 +245,7 @@ func (m *StreamsMachine) describe(mem *streamer, b StreamsBeat) {
 	if b.Endpoint != nil {
 		mem.endpoint = b.Endpoint
 	}
-	moved := !sameEndpoint(mem.endpoint, was.endpoint)
-	if moved {
-		m.endpoints++
-	}
-	anew := moved || mem.rack != was.rack || mem.process != was.process || mem.topologyEpoch != was.topologyEpoch || !slices.Equal(mem.tags, was.tags)
-	if anew && m.changed[mem.id] != mem { // a new member has made it outdated already
-		m.bump("member " + mem.id + " says something else of itself")
-	}
-	if anew || mem.client != was.client || mem.host != was.host || mem.rebalance != was.rebalance {
-		m.changed[mem.id] = mem
-		m.moved = true
-	}
+	return &mem
 }
 
 func sameEndpoint(a, b *Endpoint) bool { return a == b || a != nil && b != nil && *a == *b }

@@ -3,6 +3,7 @@ package group
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,6 +165,26 @@ func TestStreamsAndOtherKindsOfGroups(t *testing.T) {
 		_, err = b.c.StreamsBeat(t.Context(), "h", bad)
 		expectErr(t, "an application that cannot be", err, kerr.StreamsInvalidTopology)
 		expect(t, "listed", b.listed(), "g/consumer/CompletingRebalance")
+	})
+}
+
+func TestStreamsTakeNoMoreThanTheyMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{StreamsDelay: -1, MaxGroupBytes: 2000})
+		defer func() { b.stop() }()
+		b.streams("g", streamsJoin("m1"))
+		long := StreamsBeat{Member: "m1", Epoch: 2, Client: "client", Tags: []Tag{{"k", strings.Repeat("v", 2000)}}}
+		_, err := b.c.StreamsBeat(t.Context(), "g", long)
+		expectErr(t, "long tags", err, kerr.GroupMaxSizeReached)
+		wide := streamsJoin("m2")
+		wide.Process = &long.Tags[0].Value
+		_, err = b.c.StreamsBeat(t.Context(), "g", wide)
+		expectErr(t, "a long process", err, kerr.GroupMaxSizeReached)
+		large := streamsJoin("m1")
+		large.Topology = reads("t", strings.Repeat("t", 2000))
+		_, err = b.c.StreamsBeat(t.Context(), "h", large)
+		expectErr(t, "a large topology", err, kerr.GroupMaxSizeReached)
+		expect(t, "who was there", b.streams("g", StreamsBeat{Member: "m1", Epoch: 2, Client: "client"}).Epoch, int32(2))
 	})
 }
 

@@ -18,7 +18,7 @@ const (
 )
 
 // MaxTasks is how many tasks an application may have: what is known of each takes memory, and time whenever members come and go.
-const MaxTasks = 100_000
+const MaxTasks = 50_000
 
 // Configured is a topology among the topics that there are.
 type Configured struct {
@@ -35,6 +35,15 @@ type Tasks struct {
 	Count       int32
 	Changelogs  []Topic // with their partitions
 	Repartition []Topic
+}
+
+// Len returns how many tasks there are.
+func (c *Configured) Len() int64 {
+	n := int64(0)
+	for _, t := range c.Tasks {
+		n += int64(t.Count)
+	}
+	return n
 }
 
 // Equal says whether two topologies run, or do not run, in the same way.
@@ -64,12 +73,9 @@ func Configure(t *Topology, existing func(topic string) (partitions int32, ok bo
 	if wrong := c.copartition(); wrong != "" {
 		return &Configured{Problem: IncorrectlyPartitioned, Detail: wrong}, nil
 	}
-	done, total := c.tasks(), int64(0)
-	for _, t := range done.Tasks {
-		total += int64(t.Count)
-	}
-	if total > MaxTasks {
-		return nil, invalid("The application has %d tasks, of which %d are allowed.", total, MaxTasks)
+	done := c.tasks()
+	if n := done.Len(); n > MaxTasks {
+		return nil, invalid("The application has %d tasks, of which %d are allowed.", n, MaxTasks)
 	}
 	return done, nil
 }

@@ -34,7 +34,7 @@ func TestConfigure(t *testing.T) {
 		{name: "the widest source counts", subs: []Subtopology{read("0", "in", "wide")}, tasks: []int32{7}},
 		{
 			name: "too many tasks", subs: []Subtopology{read("0", "huge"), read("1", "in")},
-			invalid: "The application has 100004 tasks, of which 100000 are allowed.",
+			invalid: "The application has 50004 tasks, of which 50000 are allowed.",
 		},
 		{name: "missing sources", subs: []Subtopology{read("0", "no", "in", "na")}, problem: MissingSources, detail: "Source topics na, no are missing."},
 		{
