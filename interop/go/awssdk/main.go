@@ -209,7 +209,10 @@ func (s *scenario) follow(ctx context.Context, consumer, shard *string) (count i
 			}
 		}
 	}
-	return count, stream.Close()
+	err = stream.Err()
+	// Close breaks the SDK's reader off, and may return that as the reader's error (read of a closed connection): it says nothing of the server.
+	_ = stream.Close()
+	return count, err
 }
 
 func (s *scenario) refusals(ctx context.Context) (string, error) {
