@@ -44,7 +44,11 @@ func (c *Coordinator) Join(ctx context.Context, id string, j Join) (Joined, erro
 		}
 		j.Candidate = candidate
 	}
-	r, err := c.ask(ctx, id, j.Member == "", func(e *entry, now time.Time, to Token) { e.classic(now, c.config).Join(now, to, j) })
+	r, err := c.ask(ctx, id, j.Member == "", func(e *entry, now time.Time, to Token) {
+		m := e.classic(now, c.config)
+		m.SetRoom(c.roomLocked(e)) // it may be a new one
+		m.Join(now, to, j)
+	})
 	if errors.Is(err, errNoGroup) {
 		err = kerr.UnknownMemberID
 	}
