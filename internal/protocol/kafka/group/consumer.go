@@ -9,43 +9,21 @@ import (
 	"github.com/freshet/freshet/internal/stream"
 )
 
-// The states that only groups of KIP-848 have, beside Empty, Stable and Dead.
+// The states that only groups have whose members the node tells what they have, beside Empty, Stable and Dead.
 const (
 	Assigning   State = "Assigning"   // who is to read what is to be decided anew
 	Reconciling State = "Reconciling" // members are on the way to what was decided
 )
 
 // ConsumerMachine is one consumer group of KIP-848: the node decides who reads what, and leads each member there by its own heartbeats, so that
-// nobody waits for anybody but for partitions that another has not let go of yet. It is not safe for concurrent use.
-//
-// Three things have epochs. The group's grows with whatever may change the assignment: members, subscriptions, topics. The target's is the group's when
-// the assignor last ran. A member's is that of the target it was led to; while it has still to give something up, of the one before.
+// nobody waits for anybody but for partitions that another has not let go of yet. Members, subscriptions and topics may change the assignment. It is not
+// safe for concurrent use.
 type ConsumerMachine struct {
-	id       string
-	config   Config
-	settings Settings
-	room     int64 // bytes that the members may take, at most config.MaxGroupBytes
-	dead     bool
-	since    time.Time // when the group became what State says, as far as Empty and others are concerned
-
-	epoch       int32
-	targetEpoch int32
-	targetAt    time.Time // zero: not known
-
-	topics    *Topics
+	decided[*consumer]
 	interests map[string]*interest // those that members have
-	members   map[string]*consumer // by member id
-	list      []*consumer          // in the order in which they came
 	static    map[string]string    // instance id → member id
 	owners    map[stream.ID][]*consumer
-	order     uint64
-
-	out     Output
-	next    *Machine // what the group became
-	dirty   bool     // the group's document has changed since Ready was last called
-	changed map[string]*consumer
-	gone    map[string]bool // members whose documents are to be deleted
-	moved   bool
+	next      *Machine // what the group became
 }
 
 // consumer is a member of a ConsumerMachine.
@@ -164,41 +142,17 @@ const (
 // NewConsumerMachine returns an empty group.
 func NewConsumerMachine(id string, config Config, now time.Time, topics *Topics) *ConsumerMachine {
 	return &ConsumerMachine{
-		id: id, config: config, settings: config.Settings(), room: config.MaxGroupBytes, since: now, topics: topics, epoch: firstEpoch,
-		interests: map[string]*interest{}, members: map[string]*consumer{}, static: map[string]string{},
-		owners: map[stream.ID][]*consumer{}, changed: map[string]*consumer{}, gone: map[string]bool{},
+		decided:   newDecided[*consumer](id, config, config.Settings(), now, topics),
+		interests: map[string]*interest{}, static: map[string]string{}, owners: map[stream.ID][]*consumer{},
 	}
 }
 
-// State returns where the group stands.
-func (m *ConsumerMachine) State() State {
-	switch {
-	case m.dead:
-		return Dead
-	case len(m.members) == 0:
-		return Empty
-	case m.epoch > m.targetEpoch:
-		return Assigning
-	}
-	for _, mem := range m.list {
-		if !mem.reconciled(m.targetEpoch) {
-			return Reconciling
-		}
-	}
-	return Stable
-}
+func (mem *consumer) at() int32         { return mem.epoch }
+func (mem *consumer) knowsEpochs() bool { return mem.classic == nil }
 
 func (mem *consumer) reconciled(target int32) bool {
 	return mem.phase == settled && mem.epoch == target
 }
-
-// Generation returns the group's epoch.
-func (m *ConsumerMachine) Generation() int32 { return m.epoch }
-
-func (m *ConsumerMachine) size() int { return len(m.members) }
-
-// SetRoom says how many bytes the members may take now: fewer than Config.MaxGroupBytes when other groups have taken them.
-func (m *ConsumerMachine) SetRoom(bytes int64) { m.room = min(bytes, m.config.MaxGroupBytes) }
 
 // SetSettings says what the group's configs are from now on.
 func (m *ConsumerMachine) SetSettings(s Settings) { m.settings = s }
@@ -218,56 +172,13 @@ func (m *ConsumerMachine) SetTopics(t *Topics) {
 	}
 }
 
-// bump makes the assignment outdated.
-func (m *ConsumerMachine) bump(reason string) {
-	m.epoch++
-	m.dirty, m.moved = true, true
-	m.event("assignment outdated", "", reason)
-}
-
 // Ready returns what has accumulated since the last call.
 func (m *ConsumerMachine) Ready() Output {
-	out := m.out
-	out.Moved = m.moved
-	if m.dirty || len(m.changed) > 0 || len(m.gone) > 0 {
-		out.Documents = m.documents()
-	}
-	m.out, m.moved, m.dirty = Output{}, false, false
-	clear(m.changed)
-	clear(m.gone)
-	return out
+	return m.ready(memberKind, func() encoder { return m.document() }, func(mem *consumer) encoder { return m.memberDocument(mem) })
 }
 
 // Becomes returns the classic group that this one has turned into, or nil.
 func (m *ConsumerMachine) Becomes() *Machine { return m.next }
-
-// Idle says whether the machine can be forgotten without anyone noticing.
-func (m *ConsumerMachine) Idle() bool { return !m.dead && m.epoch == firstEpoch && len(m.members) == 0 }
-
-// Kill makes the group refuse everything from now on. It must be empty.
-func (m *ConsumerMachine) Kill(now time.Time) { m.dead, m.since, m.moved = true, now, true }
-
-// Revive takes Kill back.
-func (m *ConsumerMachine) Revive(now time.Time) { m.dead, m.since, m.moved = false, now, true }
-
-func (m *ConsumerMachine) reply(r Reply) {
-	if r.To != 0 {
-		m.out.Replies = append(m.out.Replies, r)
-	}
-}
-
-func (m *ConsumerMachine) event(what, member, reason string) {
-	m.out.Events = append(m.out.Events, Event{What: what, Member: member, Reason: reason})
-}
-
-// Bytes returns what the members take.
-func (m *ConsumerMachine) Bytes() int64 {
-	var n int64
-	for _, mem := range m.list {
-		n += mem.bytes()
-	}
-	return n
-}
 
 func (mem *consumer) bytes() int64 {
 	n := int64(len(mem.id) + len(mem.instance) + len(mem.rack) + len(mem.client) + len(mem.host))

@@ -79,21 +79,6 @@ func memberKey(kind, group, member string) state.Key {
 	return state.Key{Kind: kind, ID: hex.EncodeToString(g[:16]) + "/" + hex.EncodeToString(m[:16])}
 }
 
-// documents returns what has changed.
-func (m *ConsumerMachine) documents() *Documents {
-	d := &Documents{Kind: memberKind, Members: map[string]encoder{}}
-	if m.dirty {
-		d.Group = m.document()
-	}
-	for id, mem := range m.changed {
-		d.Members[id] = m.memberDocument(mem)
-	}
-	for id := range m.gone {
-		d.Gone = append(d.Gone, id)
-	}
-	return d
-}
-
 func (m *ConsumerMachine) document() ConsumerDocument {
 	return ConsumerDocument{Type: ConsumerType, Since: m.since, Epoch: m.epoch, TargetEpoch: m.targetEpoch, TargetAt: m.targetAt}
 }

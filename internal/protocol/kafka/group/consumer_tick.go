@@ -47,6 +47,3 @@ func (m *ConsumerMachine) Tick(now time.Time) {
 		}
 	}
 }
-
-// Cancel does nothing: nobody waits.
-func (m *ConsumerMachine) Cancel(time.Time, Token) {}

@@ -56,8 +56,6 @@ func (m *Machine) Generation() int32 { return m.generation }
 
 func (m *Machine) joining() bool { return len(m.pending) > 0 }
 
-func (m *ConsumerMachine) joining() bool { return false }
-
 // classic returns the machine that a classic member joins: an empty group of another kind becomes a classic one.
 func (e *entry) classic(now time.Time, config Config) machine {
 	old := e.machine
@@ -139,16 +137,8 @@ func (c *Coordinator) beatLocked(e *entry, now time.Time, to Token, topics *Topi
 		old.reply(Reply{To: to, Err: err})
 		return
 	}
-	m.SetRoom(c.roomLocked(e))
 	m.SetSettings(c.settings(e.id))
-	m.Beat(now, to, b)
-	if r := m.out.Replies[len(m.out.Replies)-1]; r.Err != nil {
-		old.reply(r)
-		return
-	}
-	old.abandon()
-	c.collectLocked(e)
-	e.machine = m
+	c.becomeLocked(e, old, m, &m.out, func() { m.Beat(now, to, b) })
 }
 
 // streamsBeatLocked puts a heartbeat of KIP-1071 to e's machine. A classic group without members becomes a streams group with it.
@@ -163,10 +153,15 @@ func (c *Coordinator) streamsBeatLocked(e *entry, now time.Time, to Token, topic
 		return
 	}
 	m := NewStreamsMachine(e.id, c.config, now, topics)
-	m.SetRoom(c.roomLocked(e))
 	m.SetSettings(c.streamsSettings(e.id))
-	m.Beat(now, to, b)
-	if r := m.out.Replies[len(m.out.Replies)-1]; r.Err != nil {
+	c.becomeLocked(e, old, m, &m.out, func() { m.Beat(now, to, b) })
+}
+
+// becomeLocked has m, whose output is out, answer a heartbeat, and puts it in the place of a classic group, unless the heartbeat is refused.
+func (c *Coordinator) becomeLocked(e *entry, old *Machine, m machine, out *Output, beat func()) {
+	m.SetRoom(c.roomLocked(e))
+	beat()
+	if r := out.Replies[len(out.Replies)-1]; r.Err != nil {
 		old.reply(r)
 		return
 	}

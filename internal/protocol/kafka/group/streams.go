@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/freshet/freshet/internal/protocol/kafka/group/tasks"
 	"github.com/freshet/freshet/internal/protocol/kafka/group/topology"
 )
@@ -15,35 +17,15 @@ const NotReady State = "NotReady"
 // decides who has which of its tasks, and leads each member there by its own heartbeats, as ConsumerMachine does with partitions. It is not safe for
 // concurrent use.
 //
-// Group, target and members have epochs as those of a ConsumerMachine. What an application does cannot change while there is the group, as in Apache Kafka
+// What an application does cannot change while there is the group, as in Apache Kafka
 // 4.3: a member of an older epoch of the topology is told that it is behind, one of a newer is refused.
 type StreamsMachine struct {
-	id       string
-	config   Config
-	settings Settings
-	room     int64 // bytes that the members and the topology may take, at most config.MaxGroupBytes
-	dead     bool
-	since    time.Time // when the group became what State says, as far as Empty and others are concerned
-
-	epoch        int32
-	targetEpoch  int32
-	targetAt     time.Time // zero: not known
-	delayedUntil time.Time // the first assignment waits for more members until then; zero = it does not
-
-	topics     *Topics
-	topology   *topology.Topology   // nil before anybody joined
-	configured *topology.Configured // topology among topics; nil without one
-	members    map[string]*streamer // by member id
-	list       []*streamer          // in the order in which they came
-	order      uint64
-	endpoints  int32  // counts the changes of what endpointTasks returns
-	shutdown   string // member that asked all others to end, or ""
-
-	out     Output
-	dirty   bool // the group's document has changed since Ready was last called
-	changed map[string]*streamer
-	gone    map[string]bool // members whose documents are to be deleted
-	moved   bool
+	decided[*streamer]
+	delayedUntil time.Time            // the first assignment waits for more members until then; zero = it does not
+	topology     *topology.Topology   // nil before anybody joined
+	configured   *topology.Configured // topology among topics; nil without one
+	endpoints    int32                // counts the changes of what endpointTasks returns
+	shutdown     string               // member that asked all others to end, or ""
 }
 
 // streamer is a member of a StreamsMachine: a thread of a process.
@@ -82,42 +64,27 @@ type Endpoint struct {
 
 // NewStreamsMachine returns an empty group.
 func NewStreamsMachine(id string, config Config, now time.Time, topics *Topics) *StreamsMachine {
-	return &StreamsMachine{
-		id: id, config: config, settings: config.StreamsSettings(), room: config.MaxGroupBytes, since: now, topics: topics,
-		epoch: firstEpoch, targetEpoch: firstEpoch,
-		members: map[string]*streamer{}, changed: map[string]*streamer{}, gone: map[string]bool{},
-	}
+	m := &StreamsMachine{decided: newDecided[*streamer](id, config, config.StreamsSettings(), now, topics)}
+	m.targetEpoch = firstEpoch // as in Kafka: while the first assignment is delayed there is one, of nothing
+	return m
 }
 
 // State returns where the group stands.
 func (m *StreamsMachine) State() State {
-	switch {
-	case m.dead:
-		return Dead
-	case len(m.members) == 0:
-		return Empty
-	case m.configured == nil || m.configured.Problem != 0:
+	s := m.decided.State()
+	if s != Dead && s != Empty && (m.configured == nil || m.configured.Problem != 0) {
 		return NotReady
-	case m.epoch > m.targetEpoch:
-		return Assigning
 	}
-	for _, mem := range m.list {
-		if !mem.reconciled(m.targetEpoch) {
-			return Reconciling
-		}
-	}
-	return Stable
+	return s
 }
+
+func (mem *streamer) at() int32         { return mem.epoch }
+func (mem *streamer) stale() error      { return kerr.StaleMemberEpoch }
+func (mem *streamer) knowsEpochs() bool { return true }
 
 func (mem *streamer) reconciled(target int32) bool {
 	return mem.phase == settled && mem.epoch == target
 }
-
-// Generation returns the group's epoch.
-func (m *StreamsMachine) Generation() int32 { return m.epoch }
-
-// SetRoom says how many bytes the members may take now: fewer than Config.MaxGroupBytes when other groups have taken them.
-func (m *StreamsMachine) SetRoom(bytes int64) { m.room = min(bytes, m.config.MaxGroupBytes) }
 
 // SetSettings says what the group's configs are from now on.
 func (m *StreamsMachine) SetSettings(s Settings) {
@@ -166,47 +133,9 @@ func (m *StreamsMachine) partitions(topic string) (int32, bool) {
 	return s.Shards, true
 }
 
-// bump makes the assignment outdated.
-func (m *StreamsMachine) bump(reason string) {
-	m.epoch++
-	m.dirty, m.moved = true, true
-	m.event("assignment outdated", "", reason)
-}
-
 // Ready returns what has accumulated since the last call.
 func (m *StreamsMachine) Ready() Output {
-	out := m.out
-	out.Moved = m.moved
-	if m.dirty || len(m.changed) > 0 || len(m.gone) > 0 {
-		out.Documents = m.documents()
-	}
-	m.out, m.moved, m.dirty = Output{}, false, false
-	clear(m.changed)
-	clear(m.gone)
-	return out
-}
-
-// Idle says whether the machine can be forgotten without anyone noticing.
-func (m *StreamsMachine) Idle() bool { return !m.dead && m.epoch == firstEpoch && len(m.members) == 0 }
-
-// Kill makes the group refuse everything from now on. It must be empty.
-func (m *StreamsMachine) Kill(now time.Time) { m.dead, m.since, m.moved = true, now, true }
-
-// Revive takes Kill back.
-func (m *StreamsMachine) Revive(now time.Time) { m.dead, m.since, m.moved = false, now, true }
-
-func (m *StreamsMachine) joining() bool { return false }
-
-func (m *StreamsMachine) size() int { return len(m.members) }
-
-func (m *StreamsMachine) reply(r Reply) {
-	if r.To != 0 {
-		m.out.Replies = append(m.out.Replies, r)
-	}
-}
-
-func (m *StreamsMachine) event(what, member, reason string) {
-	m.out.Events = append(m.out.Events, Event{What: what, Member: member, Reason: reason})
+	return m.ready(streamerKind, func() encoder { return m.document() }, func(mem *streamer) encoder { return m.memberDocument(mem) })
 }
 
 // taskBytes is about what it takes to know of a task who has it, is to have it, and since when.
@@ -219,12 +148,9 @@ func applicationBytes(t *topology.Topology, c *topology.Configured) int64 {
 
 // Bytes returns what the members and the application take.
 func (m *StreamsMachine) Bytes() int64 {
-	var n int64
+	n := m.decided.Bytes()
 	if m.topology != nil {
-		n = applicationBytes(m.topology, m.configured)
-	}
-	for _, mem := range m.list {
-		n += mem.bytes()
+		n += applicationBytes(m.topology, m.configured)
 	}
 	return n
 }
@@ -305,6 +231,3 @@ func (m *StreamsMachine) Tick(now time.Time) {
 		m.remove(now, "did not give tasks up within its rebalance timeout", slow...)
 	}
 }
-
-// Cancel does nothing: nobody waits.
-func (m *StreamsMachine) Cancel(time.Time, Token) {}

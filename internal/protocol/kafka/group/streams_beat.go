@@ -84,10 +84,6 @@ func (m *StreamsMachine) leaveBeat(now time.Time, b StreamsBeat) (StreamsBeaten,
 	return StreamsBeaten{Member: b.Member, Epoch: left}, nil
 }
 
-func (m *StreamsMachine) unknown(member string) error {
-	return refusal.New(kerr.UnknownMemberID, "Member %s is not a member of group %s.", member, m.id)
-}
-
 // end notes that a member wants all of them to end.
 func (m *StreamsMachine) end(mem *streamer) {
 	if m.shutdown == "" {
@@ -175,9 +171,10 @@ func (m *StreamsMachine) takeTopology(mem *streamer, b StreamsBeat) error {
 		was = &streamer{}
 	}
 	grows := was.saying(b).bytes() - was.bytes()
+	configured := m.configured
 	if fresh {
-		configured, err := topology.Configure(b.Topology, m.partitions)
-		if err != nil {
+		var err error
+		if configured, err = topology.Configure(b.Topology, m.partitions); err != nil {
 			return err
 		}
 		grows += applicationBytes(b.Topology, configured)
@@ -187,8 +184,7 @@ func (m *StreamsMachine) takeTopology(mem *streamer, b StreamsBeat) error {
 		return refusal.New(kerr.GroupMaxSizeReached, "The members of the group would take more memory than they may.")
 	}
 	if fresh {
-		m.topology, m.dirty = b.Topology, true
-		m.configure()
+		m.topology, m.configured, m.dirty = b.Topology, configured, true
 	}
 	return nil
 }

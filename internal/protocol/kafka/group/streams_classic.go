@@ -5,7 +5,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"github.com/freshet/freshet/internal/protocol/kafka/refusal"
 	"github.com/freshet/freshet/internal/stream"
 )
 
@@ -36,32 +35,7 @@ func (m *StreamsMachine) Leave(_ time.Time, leaving []Leave) []error {
 // MayCommit returns nil if offsets of the shards may be committed by who asks, and why not otherwise. A member whose epoch is an older one may
 // still commit what its active tasks have read since then.
 func (m *StreamsMachine) MayCommit(_ time.Time, c Commit, cursors []stream.Cursor) error {
-	switch {
-	case m.dead:
-		return kerr.CoordinatorNotAvailable
-	case c.Generation < 0 && len(m.members) == 0:
-		return nil
-	case c.Transactional && c.Generation < 0 && c.Member == "" && c.Instance == "":
-		return nil // whose transaction it is was checked elsewhere
-	}
-	mem := m.members[c.Member]
-	switch {
-	case mem == nil:
-		return m.unknown(c.Member)
-	case !c.Transactional && !c.Epochs:
-		return refusal.New(kerr.UnsupportedVersion, "OffsetCommit version 9 or above must be used by members using the streams group protocol")
-	case c.Generation == mem.epoch:
-		return nil
-	case c.Generation > mem.epoch:
-		return kerr.StaleMemberEpoch
-	}
-	for _, cur := range cursors {
-		since, has := m.readsSince(mem, cur.Shard)
-		if !has || c.Generation < since {
-			return kerr.StaleMemberEpoch
-		}
-	}
-	return nil
+	return m.mayCommit(c, cursors, StreamsType, m.readsSince)
 }
 
 // readsSince returns since which epoch a member has an active task that reads a shard.
@@ -78,25 +52,6 @@ func (m *StreamsMachine) readsSince(mem *streamer, shard stream.Shard) (epoch in
 		}
 	}
 	return 0, false
-}
-
-// MayFetch returns nil if who asks may read committed offsets, and why not otherwise. Who names no member always may.
-func (m *StreamsMachine) MayFetch(member *string, epoch int32) error {
-	if member == nil && epoch < 0 {
-		return nil
-	}
-	id := ""
-	if member != nil {
-		id = *member
-	}
-	mem := m.members[id]
-	switch {
-	case mem == nil:
-		return m.unknown(id)
-	case epoch != mem.epoch:
-		return kerr.StaleMemberEpoch
-	}
-	return nil
 }
 
 // readTopics returns the topics that members read, whose offsets must stay.
@@ -120,9 +75,4 @@ func (m *StreamsMachine) readTopics() (map[string]bool, error) {
 func (m *StreamsMachine) reader() func(topic string) bool {
 	topics, err := m.readTopics()
 	return func(topic string) bool { return err == nil && topics[topic] }
-}
-
-// expired says whether cur, an offset in a topic that members read or not, has outlived its retention.
-func (m *StreamsMachine) expired(now time.Time, cur stream.Cursor, read bool) bool {
-	return !read && !m.dead && outlived(&m.config, now, cur, m.since, len(m.members) == 0)
 }

@@ -81,6 +81,22 @@ func TestStreamsLiveThroughARestart(t *testing.T) {
 	})
 }
 
+// TestStreamsAreToldWhatIsKept: on a disk that takes nothing a member is told nothing, and all is kept with what it says next.
+func TestStreamsAreToldWhatIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{StreamsDelay: -1})
+		defer func() { b.stop() }()
+		b.store.setBroken(errors.New("no space left on device"))
+		_, err := b.c.StreamsBeat(t.Context(), "g", streamsJoin("m1"))
+		expectErr(t, "join", err, kerr.CoordinatorNotAvailable)
+		b.store.setBroken(nil)
+		b.streams("g", streamsJoin("m1")) // changes nothing more
+		b.start(Config{StreamsDelay: -1})
+		expect(t, "listed", b.listed(), "g/streams/Stable")
+		expect(t, "epoch", b.streams("g", StreamsBeat{Member: "m1", Epoch: 2}).Epoch, int32(2))
+	})
+}
+
 func TestOffsetsOfStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, Config{StreamsDelay: -1, OffsetsRetention: time.Hour})

@@ -62,21 +62,6 @@ func (d StreamsDocument) Encode() ([]byte, error) { return encode(d) }
 // Encode returns d as JSON.
 func (d StreamerDocument) Encode() ([]byte, error) { return encode(d) }
 
-// documents returns what has changed.
-func (m *StreamsMachine) documents() *Documents {
-	d := &Documents{Kind: streamerKind, Members: map[string]encoder{}}
-	if m.dirty {
-		d.Group = m.document()
-	}
-	for id, mem := range m.changed {
-		d.Members[id] = m.memberDocument(mem)
-	}
-	for id := range m.gone {
-		d.Gone = append(d.Gone, id)
-	}
-	return d
-}
-
 func (m *StreamsMachine) document() StreamsDocument {
 	return StreamsDocument{
 		Type: StreamsType, Since: m.since, Epoch: m.epoch, TargetEpoch: m.targetEpoch, TargetAt: m.targetAt, Standbys: m.settings.Standbys,

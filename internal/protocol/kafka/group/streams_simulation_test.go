@@ -246,7 +246,7 @@ func (w *streamsWorld) check() {
 			active[t] = c.member
 		}
 		for _, set := range []tasks.Set{c.has.Active, c.has.Standby} {
-			for t := range without(set, tasks.Set{}).All() {
+			for t := range set.All() {
 				key := c.process + "/" + t.Subtopology + "/" + fmt.Sprint(t.Partition)
 				if other := near[key]; other != "" && other != c.member {
 					w.t.Fatalf("%v is in the hands of %s and %s of one process", t, other, c.member)
