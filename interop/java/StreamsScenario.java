@@ -1,7 +1,10 @@
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -9,6 +12,7 @@ import java.util.Properties;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -45,10 +49,12 @@ final class StreamsScenario {
     static final String COUNTS = Report.PREFIX + "counts";
     static final String APPLICATION = Report.PREFIX + "words";
     static final int PARTITIONS = 4;
+    static Path state;
     static final Map<String, Long> expected = new TreeMap<>();
     static final Map<String, Long> counted = new TreeMap<>();
 
     public static void main(String[] args) throws Exception {
+        state = Files.createTempDirectory("streams-scenario");
         KafkaStreams[] processes = new KafkaStreams[2];
         try (Admin admin = Admin.create(config()); KafkaConsumer<String, Long> counts = counts()) {
             Report.judge("stream-tasks", () -> {
@@ -73,6 +79,15 @@ final class StreamsScenario {
                 return "goes on where it stood by, endpoints told";
             });
             Report.judge("stream-admin", () -> administer(admin, processes[1]));
+        } finally {
+            for (KafkaStreams streams : processes) {
+                if (streams != null) {
+                    streams.close(Duration.ofSeconds(20));
+                }
+            }
+            try (Stream<Path> all = Files.walk(state)) {
+                all.sorted(Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
+            }
         }
     }
 
@@ -88,7 +103,7 @@ final class StreamsScenario {
     static KafkaStreams start(int process) throws Exception {
         Properties p = config(StreamsConfig.APPLICATION_ID_CONFIG, APPLICATION, StreamsConfig.GROUP_PROTOCOL_CONFIG, "streams",
             StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2, StreamsConfig.APPLICATION_SERVER_CONFIG, "process" + process + ":80",
-            StreamsConfig.STATE_DIR_CONFIG, java.nio.file.Files.createTempDirectory("streams-scenario").toString());
+            StreamsConfig.STATE_DIR_CONFIG, state.resolve(Integer.toString(process)).toString());
         p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
         p.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 100);
         p.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);

@@ -100,7 +100,7 @@ func connectWorker(ctx context.Context, r *rig, more ...string) (string, process
 	return addresses[0], process.Command{
 		Name: "Connect", Path: "java", Log: filepath.Join(r.dir, "connect.log"),
 		Args: []string{
-			"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*"),
+			"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-Djava.io.tmpdir=" + r.dir, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*"),
 			"org.apache.kafka.connect.cli.ConnectDistributed", properties,
 		},
 	}, nil

@@ -141,7 +141,7 @@ func mirrorMaker(ctx context.Context, r *rig, source string) (process.Command, e
 	return process.Command{
 		Name: "MirrorMaker", Path: "java", Log: filepath.Join(r.dir, "mirror.log"),
 		Args: []string{
-			"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*"),
+			"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-Djava.io.tmpdir=" + r.dir, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(jars, "*"),
 			"org.apache.kafka.connect.mirror.MirrorMaker", properties,
 		},
 	}, nil

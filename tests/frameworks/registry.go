@@ -90,7 +90,7 @@ func newApicurio(ctx context.Context, r *rig) (*apicurio, error) {
 	a.command = process.Command{
 		Name: "Apicurio Registry", Path: java, Log: filepath.Join(r.dir, "apicurio.log"),
 		Args: []string{
-			"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-Dquarkus.http.host=127.0.0.1", "-Dquarkus.http.port=" + port,
+			"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-Djava.io.tmpdir=" + r.dir, "-Dquarkus.http.host=127.0.0.1", "-Dquarkus.http.port=" + port,
 			"-Dquarkus.management.host=127.0.0.1", "-Dquarkus.management.port=" + management,
 			"-Dapicurio.storage.kind=kafkasql", "-Dapicurio.kafkasql.bootstrap.servers=" + r.kafka, "-Dquarkus.log.level=WARN",
 			"-jar", filepath.Join(dir, "quarkus-run.jar"),

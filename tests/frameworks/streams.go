@@ -118,7 +118,7 @@ func streamsPrograms(ctx context.Context, r *rig, protocol string, processes int
 		all = append(all, process.Command{
 			Name: name, Path: "java", Log: filepath.Join(r.dir, name+".log"),
 			Args: []string{
-				"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx384m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", path,
+				"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx384m", "-Djava.io.tmpdir=" + r.dir, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", path,
 				"WordCount", r.kafka, filepath.Join(r.dir, "state-"+name), protocol, fmt.Sprintf("localhost:%d", 10_000+i),
 			},
 		})
